@@ -1,0 +1,1 @@
+"""Benchmarks: one file each, registered as plug-ins of the harness."""

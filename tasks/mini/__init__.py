@@ -1,0 +1,1 @@
+"""The mini edition: deterministic generators of items in the real schemas."""
