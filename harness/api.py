@@ -254,7 +254,8 @@ class HubSet:
 @dataclass(frozen=True, slots=True)
 class Task:
     """A benchmark. `from_tsv` and `from_hub` turn one row of the official schemas into a Sample (errors: ValueError
-    with a sentence; the source adds file and row). `mini` is "module:function" of the generator of mini rows, which
+    with a sentence; the source adds file and row), or None where the row is no item of this task (another split or
+    modality in the same file: MMMU's dev rows, SEED-Bench's videos). `mini` is "module:function" of the generator of mini rows, which
     have the TSV schema. `rules` maps protocol name -> Rules and holds at least `official`.
     """
 
@@ -262,8 +263,8 @@ class Task:
     title: str
     tsv: TsvFile
     hub: HubSet
-    from_tsv: Callable[[Row], Sample]
-    from_hub: Callable[[Row], Sample]
+    from_tsv: Callable[[Row], Sample | None]
+    from_hub: Callable[[Row], Sample | None]
     rules: Mapping[str, Rules]
     mini: str = ""
     licence: str = ""
