@@ -294,7 +294,7 @@ class Judge(Protocol):
 
     name: str
 
-    def answer(self, asks: Sequence[Ask]) -> Sequence[str | None | Exception]:
+    def answer(self, asks: Sequence[Ask]) -> Sequence[str | Exception | None]:
         """One answer per Ask, in order; failures are returned, not raised, so that finished ones are kept."""
         ...
 

@@ -67,5 +67,7 @@ def rules(of: Task, protocol: str) -> Rules:
         return of.rules[protocol]
     known: Mapping[str, Rules] = load("protocols", protocol)
     if of.name not in known:
-        raise HarnessError(f"protocol {protocol!r} has no rules for task {of.name!r}", "leave the task out, or use official")
+        raise HarnessError(
+            f"protocol {protocol!r} has no rules for task {of.name!r}", "leave the task out, or use official"
+        )
     return known[of.name]

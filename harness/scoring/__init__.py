@@ -1,0 +1,1 @@
+"""Extraction and scoring rules that several benchmarks share, one file per rule family."""

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, multiplicity and power over units and clusters."""
