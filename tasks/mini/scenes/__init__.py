@@ -1,0 +1,1 @@
+"""Scenes: the drawing primitives and the visual skills that the mini tasks share."""

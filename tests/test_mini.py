@@ -1,0 +1,122 @@
+"""The mini edition: deterministic, disjoint, balanced, in the schema of each benchmark."""
+
+import importlib
+import io
+import itertools
+from collections import Counter, defaultdict
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness import HarnessError
+
+MCQ = {"index", "image", "question", "A", "B", "C", "D", "answer"}
+MMBENCH = MCQ | {"hint", "category", "l2-category", "split"}
+COLUMNS = {
+    "chartqa": {"index", "image", "question", "answer", "split"},
+    "mmbench_en": MMBENCH,
+    "mmbench_cn": MMBENCH,
+    "mmbench_en_v11": MMBENCH,
+    "mmbench_cn_v11": MMBENCH,
+    "seedbench": MCQ | {"category"},
+}
+OURS = {"target", "skill", "table"}
+CIRCULAR = [task for task in COLUMNS if "mmbench" in task or task == "ccbench"]
+SPLITS = ("test", "validation", "train")
+
+
+@cache
+def rows(task: str, split: str = "test", size: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+    return list(importlib.import_module(f"tasks.mini.{task}").rows(split, size, seed))
+
+
+def images(row: dict[str, Any]) -> list[bytes]:
+    return row["image"] if isinstance(row["image"], list) else [row["image"]]
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_rows_have_the_columns_of_the_benchmark_and_decodable_pictures(task: str) -> None:
+    for row in rows(task):
+        assert set(row) == COLUMNS[task] | OURS
+        assert row["target"]
+        for data in images(row):
+            with Image.open(io.BytesIO(data)) as picture:
+                assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (64, 64))
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_the_same_call_gives_the_same_rows_and_another_seed_does_not(task: str) -> None:
+    fresh = list(importlib.import_module(f"tasks.mini.{task}").rows("test", 40, 0))
+    assert fresh == rows(task)[: len(fresh)]
+    assert fresh != rows(task, "test", 40, 1)
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_no_picture_is_in_two_splits(task: str) -> None:
+    seen = [{tuple(images(row)) for row in rows(task, split, 400)} for split in SPLITS]
+    assert not any(a & b for a, b in itertools.combinations(seen, 2))
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_test_questions_are_all_different_and_the_index_is_unique(task: str) -> None:
+    table = rows(task)
+    assert len({row["index"] for row in table}) == len(table)
+    assert len({(*images(row), row["question"], row["index"] // 1_000_000) for row in table}) == len(table)
+
+
+@pytest.mark.parametrize("task", [task for task in COLUMNS if "A" in COLUMNS[task]])
+def test_letters_are_balanced(task: str) -> None:
+    choices = [row for row in rows(task) if row.get("A") is not None]
+    by_number = defaultdict(Counter)
+    for row in choices:
+        number = sum(row.get(letter) is not None for letter in "ABCDEFGHIJ")
+        assert row[row["answer"]] is not None
+        by_number[number][row["answer"]] += 1
+    for number, counts in by_number.items():
+        share = max(counts.values()) / sum(counts.values())
+        spread = 3 * np.sqrt(1 / number * (1 - 1 / number) / sum(counts.values()))
+        assert share <= 1 / number + spread, (task, number, counts)
+
+
+@pytest.mark.parametrize("task", CIRCULAR)
+def test_circular_groups_rotate_the_options_and_keep_the_answer(task: str) -> None:
+    groups = defaultdict(list)
+    for row in rows(task):
+        groups[row["index"] % 1_000_000].append(row)
+    for group in groups.values():
+        letters = [letter for letter in "ABCD" if group[0][letter] is not None]
+        assert [row["index"] // 1_000_000 for row in group] == list(range(len(letters)))
+        assert len({row["image"] for row in group}) == len({row["question"] for row in group}) == 1
+        assert len({row[row["answer"]] for row in group}) == 1
+        assert sorted(row["answer"] for row in group) == letters
+        first = [group[0][letter] for letter in letters]
+        for shift, row in enumerate(group):
+            assert [row[letter] for letter in letters] == first[shift:] + first[:shift]
+
+
+@pytest.mark.parametrize("task", [task for task in CIRCULAR if "cn" in task or task == "ccbench"])
+def test_the_chinese_editions_are_chinese(task: str) -> None:
+    for row in rows(task):
+        texts = [row["question"], row["target"], *(row[letter] for letter in "ABCD" if row[letter] is not None)]
+        for text in texts:
+            assert not any(character.isascii() and character.islower() for character in text)
+        assert any("一" <= character <= "鿿" for character in row["question"])
+
+
+def test_charts_come_from_real_tables() -> None:
+    table = rows("chartqa")
+    assert {row["table"].split("/")[0] for row in table} == {"vega_datasets", "plotly"}
+    assert len({row["table"] for row in table}) >= 15
+
+
+def test_yes_and_no_are_equally_frequent() -> None:
+    counts = Counter(row["answer"] for row in rows("chartqa", "train", 4000) if row["answer"] in ("Yes", "No"))
+    assert abs(counts["Yes"] / counts.total() - 0.5) < 3 * np.sqrt(0.25 / counts.total())
+
+
+def test_an_unknown_split_is_an_error_with_the_known_ones() -> None:
+    with pytest.raises(HarnessError, match="no split 'dev'"):
+        rows("chartqa", "dev")
