@@ -1,0 +1,65 @@
+"""A run as pandas frames, and its export as parquet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.store.results import Result
+from harness.store.store import Store
+
+if TYPE_CHECKING:
+    import pandas
+
+_ITEMS = """
+SELECT c.model, c.task, c.protocol, c.judge, v.sample_id AS id, s.cluster, v.state, v.score, v.extracted, v.rule,
+       v.random, v.note, r.text AS response, r.finish, r.error, r.prompt_tokens, length(r.token_ids) / 4 AS tokens,
+       json_extract(s.body, '$.question') AS question, json_extract(s.body, '$.answer') AS answer,
+       json_extract(s.body, '$.choices') AS choices, json_extract(s.body, '$.meta') AS meta,
+       json_extract(s.body, '$.images') AS images
+FROM verdicts v JOIN cells c ON c.id = v.cell
+LEFT JOIN responses r ON r.key = v.key AND r.sample_index = 0
+LEFT JOIN samples s ON s.task = c.task AND s.id = v.sample_id
+ORDER BY c.id, v.position
+"""
+_UNITS = """
+SELECT c.model, c.task, c.protocol, c.judge, u.id, u.cluster, u.score, u.weight
+FROM units u JOIN cells c ON c.id = u.cell ORDER BY c.id, u.position
+"""
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run to look at: `items` (a row per response and verdict), `units` (what statistics compare), `results`.
+
+    `manifest` is None while the run is unfinished.
+    """
+
+    folder: Path
+    results: list[Result]
+    items: pandas.DataFrame
+    units: pandas.DataFrame
+    manifest: dict[str, object] | None
+
+
+def load_run(path: Path | str) -> LoadedRun:
+    """Read a run folder, finished or not.
+
+    Raises HarnessError if it is no run.
+    """
+    folder = Path(path)
+    with Store(folder, write=False) as store:
+        results = store.results()
+        items, units = store.frame(_ITEMS), store.frame(_UNITS)
+    manifest = folder / "manifest.json"
+    return LoadedRun(folder, results, items, units, json.loads(manifest.read_text()) if manifest.exists() else None)
+
+
+def export(store: Store) -> None:
+    """Write items.parquet and units.parquet beside the database, each whole or not at all."""
+    for name, query in (("items", _ITEMS), ("units", _UNITS)):
+        part = store.folder / f".{name}.parquet.part"
+        store.frame(query).to_parquet(part, index=False)
+        part.replace(store.folder / f"{name}.parquet")
