@@ -8,11 +8,11 @@ prompt for generative models nor a reading. `official` here is LLaVA's prompt fo
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell, text
+from harness.data.schema import images, text, text_list
 from harness.scoring.aggregate import micro
 from harness.scoring.official_mcq import strict_letter
 from harness.scoring.prompts import images_then, lettered
-from tasks._rows import choice_sample, images, labelled, option_texts, tsv_sample
+from tasks._rows import choice_sample, labelled, tsv_sample
 
 ROWS = 3088
 MASKED_TSV = TsvFile("AI2D_TEST", md5="0f593e0d1c7df9a3d69bf1f947e71975", rows=ROWS)
@@ -29,12 +29,12 @@ def from_tsv(row: Row) -> Sample:
 
 def from_hub(row: Row) -> Sample:
     """question, options (list of 4), answer (position of the option, as text), image; there is no category."""
-    choices = labelled(option_texts(row, "options"))
-    stated = str(cell(row, "answer")).strip()
+    choices = labelled(text_list(row, "options"))
+    stated = text(row, "answer").strip()
     if not stated.isdecimal() or int(stated) >= len(choices):
         raise ValueError(f"the answer {stated!r} is not a position in the list of {len(choices)} options")
     return choice_sample(
-        text(row, "index", ""), str(cell(row, "question")), list(choices)[int(stated)], choices, images(row), {}
+        text(row, "index", ""), text(row, "question"), list(choices)[int(stated)], choices, images(row), {}
     )
 
 

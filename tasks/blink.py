@@ -1,15 +1,15 @@
-"""BLINK: 14 visual perception tasks, one to four images each, on the 1901 validation items (test answers are hidden)."""
+"""BLINK: 14 visual perception tasks, one to four images each; the 1901 validation items (test answers are hidden)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell, text
+from harness.data.schema import cell, images, text, text_list
 from harness.scoring.aggregate import macro
 from harness.scoring.official_mcq import blink
 from harness.scoring.prompts import text_then_images
-from tasks._rows import choice_sample, images, labelled, option_texts, tsv_sample
+from tasks._rows import choice_sample, labelled, tsv_sample
 
 SUB_TASKS = (
     "Art_Style",
@@ -46,14 +46,14 @@ def from_tsv(row: Row) -> Sample:
 
 def from_hub(row: Row) -> Sample:
     """idx, question, sub_task, image_1-4, choices (a list), answer "(A)", prompt (with the options)."""
-    choices = labelled(option_texts(row, "choices"))
-    answer = str(cell(row, "answer")).strip()
+    choices = labelled(text_list(row, "choices"))
+    answer = text(row, "answer").strip()
     if len(answer) != 3 or answer[0] + answer[2] != "()":
         raise ValueError(f"the answer {answer!r} is not of the form '(A)' (the test split hides its answers)")
-    shown = images(row, "image_1", "image_2", "image_3", "image_4")
-    meta = {"sub_task": str(cell(row, "sub_task"))}
-    sample = choice_sample(str(cell(row, "idx")), str(cell(row, "question")), answer[1], choices, shown, meta)
-    return _with_prompt(sample, str(cell(row, "prompt")))
+    shown = images(row)
+    meta = {"sub_task": text(row, "sub_task")}
+    sample = choice_sample(text(row, "idx"), text(row, "question"), answer[1], choices, shown, meta)
+    return _with_prompt(sample, text(row, "prompt"))
 
 
 def _with_prompt(sample: Sample, stated: str) -> Sample:

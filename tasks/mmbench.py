@@ -7,7 +7,7 @@ circular evaluation: every question is asked once per shift of its options and c
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell
+from harness.data.schema import cell, text
 from harness.scoring.aggregate import micro
 from harness.scoring.can_infer import can_infer_2026, judged_option
 from harness.scoring.circular import circular_group, group_index
@@ -19,8 +19,8 @@ FACETS = (L2, "category")
 
 
 def from_tsv(row: Row) -> Sample:
-    """index (+ k * 1e6 for the k-th shift), hint, question, A.., answer, category, l2-category, image, split."""
-    return tsv_sample(row, *FACETS, cluster=group_index(str(cell(row, "index"))))
+    """Index (+ k * 1e6 for the k-th shift), hint, question, A.., answer, category, l2-category, image, split."""
+    return tsv_sample(row, *FACETS, cluster=group_index(text(row, "index")))
 
 
 def from_hub(row: Row) -> Sample:
@@ -30,7 +30,7 @@ def from_hub(row: Row) -> Sample:
 
 def ccbench_row(row: Row) -> Sample:
     """CCBench has the columns of MMBench without l2-category, in the TSV and on the hub."""
-    return tsv_sample(row, "category", cluster=group_index(str(cell(row, "index"))))
+    return tsv_sample(row, "category", cluster=group_index(text(row, "index")))
 
 
 def _rules(*facets: str) -> dict[str, Rules]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell
+from harness.data.schema import images, text
 from harness.scoring import official_mcq
 from harness.scoring.aggregate import micro
 from harness.scoring.prompts import images_then
-from tasks._rows import choice_sample, images, tsv_sample
+from tasks._rows import choice_sample, tsv_sample
 
 TSV = TsvFile("MMStar", md5="e1ecd2140806c1b1bbf54b43372efb9e", rows=1500)
 HUB = HubSet("Lin-Chen/MMStar", configs=("val",), split="val", rows=1500)
@@ -21,10 +21,10 @@ def from_tsv(row: Row) -> Sample:
 
 
 def from_hub(row: Row) -> Sample:
-    """index, question (ending in "\\nOptions: A: .., B: .."), answer, category, l2_category, meta_info, image."""
-    question, choices = split_options(str(cell(row, "question")))
-    meta = {facet: str(cell(row, facet)) for facet in FACETS}
-    return choice_sample(str(cell(row, "index")), question, str(cell(row, "answer")), choices, images(row), meta)
+    """index, question (its last line is "Options: A: .., B: .."), answer, category, l2_category, meta_info, image."""
+    question, choices = split_options(text(row, "question"))
+    meta = {facet: text(row, facet) for facet in FACETS}
+    return choice_sample(text(row, "index"), question, text(row, "answer"), choices, images(row), meta)
 
 
 def split_options(stated: str) -> tuple[str, dict[str, str]]:

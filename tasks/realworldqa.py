@@ -9,12 +9,12 @@ VLMEvalKit's TSV rewrites all 765 rows as multiple choice; there the authors' in
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Response, Row, Rules, Sample, Task, TsvFile, Verdict
-from harness.data.schema import cell, letter_choices, text
+from harness.data.schema import images, letter_choices, text
 from harness.scoring.aggregate import micro
 from harness.scoring.official_mcq import strict_letter
 from harness.scoring.prompts import images_then, lettered
 from harness.scoring.verdicts import scored, unread
-from tasks._rows import image_cluster, images
+from tasks._rows import image_cluster
 
 TSV = TsvFile("RealWorldQA", md5="4de008f55dc4fd008ca9e15321dc44b7", rows=765)
 HUB = HubSet("lmms-lab-encoder/RealWorldQA", rows=765)
@@ -27,20 +27,20 @@ def from_tsv(row: Row) -> Sample:
     choices = letter_choices(row)
     if not choices:
         raise ValueError("the row has no options in its columns A, B, ..")
-    return _sample(str(cell(row, "index")), row, choices)
+    return _sample(text(row, "index"), row, choices)
 
 
 def from_hub(row: Row) -> Sample:
-    """question (with its options, as lines, and its instruction), answer (letter, word or number), image."""
-    return _sample(text(row, "index", ""), row, stated_options(str(cell(row, "question"))))
+    """Question (with its options, as lines, and its instruction), answer (letter, word or number), image."""
+    return _sample(text(row, "index", ""), row, stated_options(text(row, "question")))
 
 
 def _sample(index: str, row: Row, choices: dict[str, str]) -> Sample:
-    shown, answer = images(row), str(cell(row, "answer")).strip()
+    shown, answer = images(row), text(row, "answer").strip()
     if not answer:
         raise ValueError("the answer is empty")
     meta = {"form": "multiple choice" if choices else "open"}
-    return Sample(index, str(cell(row, "question")), answer, shown, choices, meta, image_cluster(shown))
+    return Sample(index, text(row, "question"), answer, shown, choices, meta, image_cluster(shown))
 
 
 def stated_options(question: str) -> dict[str, str]:

@@ -9,11 +9,11 @@ letter, share of all questions. Likelihood ranking is not offered, and numbers o
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell
+from harness.data.schema import cell, images, text
 from harness.scoring.aggregate import micro
 from harness.scoring.official_mcq import strict_letter
 from harness.scoring.prompts import images_then, lettered
-from tasks._rows import choice_sample, images, labelled, tsv_sample
+from tasks._rows import choice_sample, labelled, tsv_sample
 
 TSV = TsvFile("SEEDBench_IMG", md5="68017231464752261a2526d6ca3a10c0", rows=14232)
 #: The hub set has 17990 rows, 14233 of them about an image; the rest are videos and no items of this task.
@@ -33,20 +33,20 @@ DIMENSIONS = (
 
 
 def from_tsv(row: Row) -> Sample:
-    """index (the authors' question_id), question, A-D, answer, category (the dimension), image."""
+    """Index (the authors' question_id), question, A-D, answer, category (the dimension), image."""
     return tsv_sample(row, *FACETS)
 
 
 def from_hub(row: Row) -> Sample | None:
     """question_id, question, choice_a-d, answer, data_type, question_type_id (1-9 for images), image (a list)."""
-    if str(cell(row, "data_type")) != "image":
+    if text(row, "data_type") != "image":
         return None
     kind = int(cell(row, "question_type_id"))
     if not 1 <= kind <= len(DIMENSIONS):
         raise ValueError(f"question_type_id {kind} is not one of the image dimensions 1 to {len(DIMENSIONS)}")
-    choices = labelled([str(cell(row, f"choice_{letter}")) for letter in "abcd"])
+    choices = labelled([text(row, f"choice_{letter}") for letter in "abcd"])
     meta = {"category": DIMENSIONS[kind - 1]}
-    index, question, answer = (str(cell(row, name)) for name in ("question_id", "question", "answer"))
+    index, question, answer = (text(row, name) for name in ("question_id", "question", "answer"))
     return choice_sample(index, question, answer, choices, images(row), meta)
 
 

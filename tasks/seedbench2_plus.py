@@ -7,11 +7,11 @@ that generate, `official` is the same rule as there: strict option letter, share
 from __future__ import annotations
 
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import cell
+from harness.data.schema import images, text
 from harness.scoring.aggregate import micro
 from harness.scoring.official_mcq import strict_letter
 from harness.scoring.prompts import images_then, lettered
-from tasks._rows import choice_sample, images, labelled, tsv_sample
+from tasks._rows import choice_sample, labelled, tsv_sample
 
 TSV = TsvFile("SEEDBench2_Plus", md5="e32d3216dc4f452b0fe497a52015d1fd", rows=2277)
 HUB = HubSet("doolayer/SEED-Bench-2-Plus", rows=2277)
@@ -20,14 +20,14 @@ FACETS = ("category",)
 
 def from_tsv(row: Row) -> Sample:
     """index, question, A-D, answer, category (chart, map, web), image."""
-    return tsv_sample({**row, "category": str(cell(row, "category")).lower()}, *FACETS)
+    return tsv_sample({**row, "category": text(row, "category").lower()}, *FACETS)
 
 
 def from_hub(row: Row) -> Sample:
     """question_id, question, choice_A-D, answer, question_image_type (Chart, Map, Web), image."""
-    choices = labelled([str(cell(row, f"choice_{letter}")) for letter in "ABCD"])
-    meta = {"category": str(cell(row, "question_image_type")).lower()}
-    index, question, answer = (str(cell(row, name)) for name in ("question_id", "question", "answer"))
+    choices = labelled([text(row, f"choice_{letter}") for letter in "ABCD"])
+    meta = {"category": text(row, "question_image_type").lower()}
+    index, question, answer = (text(row, name) for name in ("question_id", "question", "answer"))
     return choice_sample(index, question, answer, choices, images(row), meta)
 
 

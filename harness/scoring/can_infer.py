@@ -86,7 +86,9 @@ def _by_text(text: str, choices: Mapping[str, str]) -> Read | None:
     return Read(found[0], "option text") if len(found) == 1 else None
 
 
-def judged_option(infer: Infer, prompt: Callable[[Sample, str], str] = match_prompt) -> Callable[..., Verdict | Scoring]:
+def judged_option(
+    infer: Infer, prompt: Callable[[Sample, str], str] = match_prompt
+) -> Callable[..., Verdict | Scoring]:
     """The scoring rule "read it with `infer`; if that fails, let the judge match it to an option".
 
     Upstream asks the judge up to three times and then draws a letter at random, unseeded. Here an unreadable reply
