@@ -59,8 +59,13 @@ def _blink_word(sample: Sample, word: str, rule: str) -> Verdict:
 
 
 def _blink_match(sample: Sample, response: Response) -> Scoring:
-    """The judge's reply must be `(X)`: upstream compares it with the gold as it is; a bare X is read alike."""
-    data = {"question": sample.question, "choices": dict(sample.choices), "response": response.text}
+    """The judge's reply must be `(X)`: upstream compares it with the gold as it is; a bare X is read alike.
+
+    `named` is what a rule-based judge answers. Where it names an option it is what GPT-3.5 replied on 1898 of the
+    1904 such responses of the authors' eight stored runs.
+    """
+    named = named_option(response.text, sample.choices)
+    data = {"question": sample.question, "choices": dict(sample.choices), "response": response.text, "named": named}
     reply = yield Ask("match", blink_match_prompt(sample, response.text), data=data)
     if reply is None:
         return unread(response, "no option matched")
@@ -71,6 +76,19 @@ def _blink_match(sample: Sample, response: Response) -> Scoring:
     if letter not in _BARE:
         return Verdict(State.JUDGE_FAILED, rule="judge", note=f"no option letter in the reply: {reply[:200]}")
     return scored(letter == sample.answer, letter, "judge")
+
+
+_WORD_BREAKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}\"'`<>?_（）。，：、；！？", " "))
+
+
+def named_option(text: str, choices: Mapping[str, str]) -> str:
+    """The only offered letter that stands as a word, else the only option whose text occurs; "" if there is none."""
+    words = set(text.translate(_WORD_BREAKS).split())
+    letters = [letter for letter in choices if letter in words]
+    if not letters:
+        lowered = text.casefold()
+        letters = [letter for letter, option in choices.items() if option and option.casefold() in lowered]
+    return letters[0] if len(letters) == 1 else ""
 
 
 # ---------------------------------------------------------------- benchmarks whose authors define no reading
