@@ -255,8 +255,8 @@ class HubSet:
 class Task:
     """A benchmark. `from_tsv` and `from_hub` turn one row of the official schemas into a Sample (errors: ValueError
     with a sentence; the source adds file and row), or None where the row is no item of this task (another split or
-    modality in the same file: MMMU's dev rows, SEED-Bench's videos). `mini` is "module:function" of the generator of mini rows, which
-    have the TSV schema. `rules` maps protocol name -> Rules and holds at least `official`.
+    modality in the same file: MMMU's dev rows, SEED-Bench's videos). `mini` is "module:function" of the generator
+    of mini rows, which have the TSV schema. `rules` maps protocol name -> Rules and holds at least `official`.
     """
 
     name: str
