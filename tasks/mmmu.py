@@ -5,11 +5,6 @@ from __future__ import annotations
 import json
 from string import ascii_uppercase
 
-from harness.data.placeholders import interleave
-from harness.data.schema import images, letter_choices, literal_list, text, text_list
-from harness.scoring.aggregate import micro
-from harness.scoring.verdicts import scored, unread
-
 from harness.api import (
     Generation,
     HubSet,
@@ -24,31 +19,19 @@ from harness.api import (
     TsvFile,
     Verdict,
 )
+from harness.data.placeholders import interleave
+from harness.data.schema import images, letter_choices, literal_list, text, text_list
+from harness.scoring.aggregate import micro
 from harness.scoring.mmmu_parse import open_correct, read_choice, read_open
+from harness.scoring.verdicts import scored, unread
+from tasks._disciplines import facets
 
 # ---------------------------------------------------------------- data
 
 TSV = TsvFile("MMMU_DEV_VAL", md5="585e8ad75e73f75dcad265dfd0417d64", rows=1050)
 HUB = HubSet("lmms-lab-encoder/MMMU", split="validation", rows=900)
 
-#: Discipline -> subjects (mmmu/utils/data_utils.py, DOMAIN_CAT2SUB_CAT).
-DISCIPLINES = {
-    "Art and Design": "Art Art_Theory Design Music",
-    "Business": "Accounting Economics Finance Manage Marketing",
-    "Science": "Biology Chemistry Geography Math Physics",
-    "Health and Medicine": "Basic_Medical_Science Clinical_Medicine Diagnostics_and_Laboratory_Medicine Pharmacy "
-    "Public_Health",
-    "Humanities and Social Science": "History Literature Sociology Psychology",
-    "Tech and Engineering": "Agriculture Architecture_and_Engineering Computer_Science Electronics Energy_and_Power "
-    "Materials Mechanical_Engineering",
-}
-_DISCIPLINE = {subject: name for name, subjects in DISCIPLINES.items() for subject in subjects.split()}
 _MULTIPLE_CHOICE = "multiple-choice"
-
-
-def discipline(subject: str) -> str:
-    """The discipline of a subject of MMMU and MMMU-Pro; "other" for a subject that is none of the 30."""
-    return _DISCIPLINE.get(subject, "other")
 
 
 def from_tsv(row: Row) -> Sample | None:
@@ -80,7 +63,7 @@ def _sample(row: Row, choices: dict[str, str]) -> Sample:
         answer=answer if several is None else json.dumps(several, ensure_ascii=False),
         images=images(row),
         choices=choices,
-        meta={"subject": subject, "discipline": discipline(subject), "golds": several or [answer]},
+        meta={**facets(subject), "golds": several or [answer]},
         cluster=name,
     )
 
