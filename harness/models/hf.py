@@ -1,0 +1,220 @@
+"""Backend `hf`: any AutoModelForImageTextToText checkpoint, batched, in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from harness.api import HarnessError, Request, Response
+from harness.models.decode import Row, decode, sampling_key
+from harness.models.fingerprint import checkpoint_fingerprint, module_fingerprint
+from harness.models.load import load_module, load_processor, resolve
+from harness.models.lookahead import Item, Ready, look_ahead
+from harness.models.preprocess import Preprocessor
+
+log = logging.getLogger(__name__)
+
+#: Tokens a batch may hold; a row counts its prompt and at most this many of its new tokens (few use all of them).
+_NEW_TOKENS_COUNTED = 128
+BATCH_TOKENS = {"cpu": 16_384, "cuda": 131_072}
+
+
+def open_model(spec: str, **options: Any) -> HFModel:
+    """Load a checkpoint: a folder, `embedded/<name>`, or a hub id `owner/name[@revision]`.
+
+    Options: `device` (auto, cpu, cuda, cuda:1, or a device_map such as balanced), `dtype` (auto, float32, bfloat16,
+    float16), `attention` (auto, sdpa, flash_attention_2, eager), `preprocessor` (one to share), and those of HFModel.
+    Raises HarnessError with a remedy for whatever cannot be loaded.
+    """
+    folder = resolve(spec)
+    dtype = options.pop("dtype", "auto")
+    preprocessor = options.pop("preprocessor", None) or Preprocessor(load_processor(folder))
+    module = load_module(folder, options.pop("device", "auto"), dtype, options.pop("attention", "auto"))
+    mark = checkpoint_fingerprint(folder, str(module.dtype))
+    return HFModel(module, preprocessor, **{"name": spec, "fingerprint": lambda: mark, **options})
+
+
+class HFModel:
+    """A loaded module with its processor, as a Model.
+
+    `processor` is the checkpoint's processor or a Preprocessor (share one between stages: prompts are then processed
+    once). `batch_tokens` bounds prompt and new tokens of a batch (None: by device), `window` the requests prepared
+    ahead, `window_bytes` their memory, `workers` the threads that prepare them (0: one per free core, at most 8).
+
+    Greedy decoding gives, in fp32, the tokens of a batch of one. Sampling draws from a stream per response, seeded by
+    generation seed, sample index and prompt: it is the same in any batch, as far as the logits are (bit-wise equal
+    logits are not promised in bf16, on CUDA, or for other batch shapes). `logprobs` are those of the distribution
+    that was drawn from: after repetition penalty, temperature, top-k and top-p; greedy ones are of temperature 1.
+    token_ids hold the end-of-sequence token where the model wrote it.
+    """
+
+    def __init__(
+        self, module: Any, processor: Any, *, name: str, fingerprint: Callable[[], str] | None = None,
+        batch_tokens: int | None = None, window: int = 512, window_bytes: int = 1 << 30, workers: int = 0,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.module = module
+        self.preprocessor = processor if isinstance(processor, Preprocessor) else Preprocessor(processor)
+        self.batch_tokens = batch_tokens or BATCH_TOKENS["cpu" if module.device.type == "cpu" else "cuda"]
+        self._fingerprint = fingerprint
+        self._window = window
+        self._window_bytes = window_bytes
+        self._workers = workers or max(1, min(8, (os.cpu_count() or 1) - 1))
+        self._eos = _eos_tokens(module, self.preprocessor.tokenizer)
+        self._pad = _pad_token(module, self.preprocessor.tokenizer, self._eos)
+        self._context = _context_length(module)
+
+    def fingerprint(self) -> str:
+        """Content hash: files of the checkpoint and dtype, or, for a module in memory, its present state."""
+        if self._fingerprint is not None:
+            return self._fingerprint()
+        return module_fingerprint(self.module, self.preprocessor.fingerprint)
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Response]]:
+        """Yield (index, response) as batches end; `generation.n` responses a request, errors as responses."""
+        ahead = look_ahead(requests, self.preprocessor, self._workers, self._window, self._window_bytes)
+        with _evaluating(self.module):
+            for ready in ahead:
+                yield from self._failed(ready)
+                while batch := self._next_batch(ready):
+                    yield from self._run(batch)
+                    if not ready.exhausted:
+                        break
+
+    def _failed(self, ready: Ready) -> Iterator[tuple[int, Response]]:
+        for index, request, error in ready.take_failed():
+            for sample in range(request.generation.n):
+                yield index, Response("", finish="error", error=error, sample_index=sample)
+
+    def _next_batch(self, ready: Ready) -> list[Row]:
+        """Rows of the oldest waiting prompt and of those nearest to it in length, within the token budget."""
+        if not ready.items:
+            return []
+        oldest = ready.items[0]
+        kind = sampling_key(oldest.request.generation)
+        fitting = [item for item in ready.items if sampling_key(item.request.generation) == kind]
+        fitting.sort(key=lambda item: abs(item.prepared.length - oldest.prepared.length))
+        rows: list[Row] = []
+        longest, taken = 0, []
+        for item in fitting:
+            generation = item.request.generation
+            cost = item.prepared.length + min(generation.max_new_tokens, _NEW_TOKENS_COUNTED)
+            if rows and max(longest, cost) * (len(rows) + generation.n) > self.batch_tokens:
+                break
+            longest = max(longest, cost)
+            rows += [self._row(item, sample) for sample in range(generation.n)]
+            taken.append(item)
+        ready.take(taken)
+        return rows
+
+    def _row(self, item: Item, sample: int) -> Row:
+        settings, length = item.request.generation, item.prepared.length
+        row = Row(item.index, sample, item.prepared, settings, min(settings.max_new_tokens, self._context - length))
+        if row.limit < 1:
+            row.finish, row.error = "error", f"the prompt has {length} tokens, but the model reads {self._context}"
+        return row
+
+    def _run(self, rows: Sequence[Row]) -> Iterator[tuple[int, Response]]:
+        """Decode rows; a batch that fails is halved until the guilty row is alone, and finished rows are kept."""
+        yield from ((row.index, _response(row)) for row in rows if row.finish)
+        waiting = [[row for row in rows if not row.finish]]
+        while waiting:
+            batch = waiting.pop()
+            failure = self._decode(batch) if batch else None
+            left = [row for row in batch if not row.finish]
+            if failure is not None and len(left) == 1:
+                left[0].finish, left[0].error = "error", _describe(failure, left[0])
+                left = []
+            yield from ((row.index, _response(row)) for row in batch if row.finish)
+            if left:
+                self._make_room(failure, batch)
+                for row in left:
+                    row.restart()
+                half = (len(left) + 1) // 2
+                waiting += [left[half:], left[:half]]
+
+    def _decode(self, batch: Sequence[Row]) -> Exception | None:
+        try:
+            decode(self.module, self.preprocessor.tokenizer, batch, self._eos, self._pad)
+        # A forward that fails for one prompt (image tokens that do not match, memory) must not end the others.
+        except (RuntimeError, ValueError, IndexError, MemoryError) as error:
+            return error.with_traceback(None)  # the traceback would keep the batch's tensors alive
+        return None
+
+    def _make_room(self, failure: Exception | None, batch: Sequence[Row]) -> None:
+        if not _is_out_of_memory(failure):
+            return
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        longest = max(row.prepared.length + min(row.limit, _NEW_TOKENS_COUNTED) for row in batch)
+        self.batch_tokens = max(longest, min(self.batch_tokens, longest * len(batch)) // 2)
+        log.warning(
+            "%s: out of memory with %d rows; batches now hold %d tokens", self.name, len(batch), self.batch_tokens
+        )
+
+
+@contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    """Eval mode for the time of the generation: a stage is evaluated between two training steps."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+def _response(row: Row) -> Response:
+    return Response(
+        text=row.text,
+        finish=row.finish,
+        token_ids=tuple(row.token_ids),
+        logprobs=tuple(row.logprobs),
+        prompt_tokens=row.prepared.length,
+        error=row.error,
+        sample_index=row.sample,
+    )
+
+
+def _is_out_of_memory(error: Exception | None) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _describe(error: Exception, row: Row) -> str:
+    if _is_out_of_memory(error):
+        return f"out of memory with this prompt alone ({row.prepared.length} tokens, {row.limit} new)"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _eos_tokens(module: Any, tokenizer: Any) -> frozenset[int]:
+    """Every token that ends a turn: of the generation config, the text config and the tokenizer."""
+    found: set[int] = set()
+    for value in (getattr(module.generation_config, "eos_token_id", None), tokenizer.eos_token_id):
+        found.update([value] if isinstance(value, int) else value or [])
+    if not found:
+        raise HarnessError(
+            "the checkpoint names no end-of-sequence token, so every answer would run to its limit",
+            "set eos_token_id in generation_config.json",
+        )
+    return frozenset(found)
+
+
+def _pad_token(module: Any, tokenizer: Any, eos: frozenset[int]) -> int:
+    """A token for masked positions; any will do, since they are never attended to, but it must not be an image's."""
+    for value in (tokenizer.pad_token_id, getattr(module.generation_config, "pad_token_id", None)):
+        if isinstance(value, int):
+            return value
+    return min(eos)
+
+
+def _context_length(module: Any) -> int:
+    text = module.config.get_text_config()
+    return int(getattr(text, "max_position_embeddings", None) or 1 << 30)

@@ -1,0 +1,246 @@
+"""From a Request to the tensors of its prompt: once per request, reusable by every model with the same processor."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jinja2 import TemplateError
+from PIL import Image as Pillow
+from transformers import BatchFeature
+
+from harness.api import HarnessError, Image, Request
+from harness.models.fingerprint import processor_fingerprint
+
+if TYPE_CHECKING:
+    from transformers import ProcessorMixin
+
+#: What a broken image or prompt makes decoders, chat templates and processors raise.
+PROMPT_ERRORS = (
+    OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, SyntaxError, HarnessError, TemplateError,
+    Pillow.DecompressionBombError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One prompt, ready for a batch.
+
+    `input_ids` has shape [T]; `per_token` holds further tensors of shape [T] (token types); `features` holds the
+    visual tensors as the processor returns them for a batch of one. `key` hashes what the model is shown.
+    """
+
+    key: str
+    input_ids: torch.Tensor
+    per_token: Mapping[str, torch.Tensor]
+    features: Mapping[str, torch.Tensor]
+
+    @property
+    def length(self) -> int:
+        """Prompt tokens T, image tokens included."""
+        return int(self.input_ids.shape[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the tensors."""
+        tensors = [self.input_ids, *self.per_token.values(), *self.features.values()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+class _ByteCache:
+    """A thread-safe mapping that holds at most `limit` bytes: the least recently used entry goes first, or, with
+    `keep_first`, new entries are turned away (repeated scans over more than fits would otherwise never hit).
+    """
+
+    def __init__(self, limit: int, keep_first: bool = False) -> None:
+        self._limit = limit
+        self._keep_first = keep_first
+        self._used = 0
+        self._entries: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Any:
+        with self._lock:
+            if key not in self._entries:
+                return None
+            self._entries.move_to_end(key)
+            return self._entries[key][0]
+
+    def put(self, key: Any, value: Any, nbytes: int) -> None:
+        with self._lock:
+            if key in self._entries or nbytes > self._limit:
+                return
+            if self._keep_first and self._used + nbytes > self._limit:
+                return
+            self._entries[key] = (value, nbytes)
+            self._used += nbytes
+            while self._used > self._limit:
+                _, (_, freed) = self._entries.popitem(last=False)
+                self._used -= freed
+
+
+class _CachedImages:
+    """Stands in for a processor's image processor: the same images (by content) are processed once."""
+
+    def __init__(self, inner: Any, cache: _ByteCache) -> None:
+        self._inner = inner
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.__dict__["_inner"], name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _CachedImages:
+        return _CachedImages(copy.deepcopy(self._inner, memo), self._cache)
+
+    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
+        key = (_hashes(images), repr(args), repr(sorted(kwargs.items(), key=lambda item: item[0])))
+        found = self._cache.get(key)
+        if found is None:
+            found = dict(self._inner(_to_rgb(images), *args, **kwargs))
+            self._cache.put(key, found, sum(v.numel() * v.element_size() for v in found.values() if torch.is_tensor(v)))
+        # A fresh mapping: processors pop the entries they have used.
+        return BatchFeature(data=dict(found))
+
+
+def _hashes(images: Any) -> Any:
+    if isinstance(images, list | tuple):
+        return tuple(_hashes(image) for image in images)
+    return images.info["sha256"]
+
+
+def _to_rgb(images: Any) -> Any:
+    if isinstance(images, list | tuple):
+        return [_to_rgb(image) for image in images]
+    return images.convert("RGB")
+
+
+def _open(image: Image) -> Pillow.Image:
+    """Header only: Pillow decodes the pixels when they are first asked for, which a cached image never is."""
+    opened = Pillow.open(BytesIO(image.read()))
+    opened.info["sha256"] = image.sha256
+    return opened
+
+
+def messages(request: Request) -> list[dict[str, Any]]:
+    """The request as a chat: the system prompt if there is one, then one user turn with its parts in order."""
+    content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in request.parts]
+    system = [{"role": "system", "content": [{"type": "text", "text": request.system}]}] if request.system else []
+    return [*system, {"role": "user", "content": content}]
+
+
+def prompt_key(request: Request) -> str:
+    """Hash of what the model is shown: system prompt, texts, and the content of each image, in order."""
+    digest = hashlib.sha256()
+    for part in (request.system, *request.parts):
+        kind, value = ("text", part) if isinstance(part, str) else ("image", part.sha256)
+        encoded = value.encode("utf-8", "surrogatepass")
+        digest.update(f"{kind} {len(encoded)} ".encode() + encoded)
+    return digest.hexdigest()
+
+
+class Preprocessor:
+    """A processor with its caches. Share one among models of the same family: stages, student and teacher.
+
+    `image_cache` bytes of processed images (least recently used go first) and `prompt_cache` bytes of whole prompts
+    (the first that fit stay) are kept. Thread-safe: every thread works on a copy of the processor of its own, since
+    fast tokenizers must not be used by two threads at once.
+    """
+
+    def __init__(self, processor: ProcessorMixin, image_cache: int = 256 << 20, prompt_cache: int = 256 << 20) -> None:
+        if getattr(processor, "chat_template", None) is None:
+            raise HarnessError(
+                "the processor has no chat template, so the prompt's layout is unknown",
+                "save one with it: a file chat_template.jinja in the checkpoint folder, as the model's authors used it",
+            )
+        self._images = _ByteCache(image_cache)
+        self._prompts = _ByteCache(prompt_cache, keep_first=True)
+        self._source = copy.copy(processor)
+        if hasattr(processor, "image_processor"):
+            self._source.image_processor = _CachedImages(processor.image_processor, self._images)
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self.tokenizer = processor.tokenizer
+        self.fingerprint = processor_fingerprint(processor)
+
+    def prompt(self, request: Request) -> str:
+        """The chat template's text, before image placeholders are expanded."""
+        text: str = self._processor().apply_chat_template(messages(request), add_generation_prompt=True, tokenize=False)
+        return text
+
+    def prepare(self, request: Request) -> Prepared:
+        """Tokens and features of a request. Raises one of PROMPT_ERRORS where it cannot be read."""
+        key = prompt_key(request)
+        found: Prepared | None = self._prompts.get(key)
+        if found is None:
+            found = self._prepare(key, request)
+            self._prompts.put(key, found, found.nbytes)
+        return found
+
+    def _prepare(self, key: str, request: Request) -> Prepared:
+        processor = self._processor()
+        text = self.prompt(request)
+        bos = self.tokenizer.bos_token
+        arguments: dict[str, Any] = {"text": [text], "return_tensors": "pt"}
+        if bos and text.startswith(bos):
+            arguments["add_special_tokens"] = False  # the template has written it already
+        if request.images:
+            arguments["images"] = [[_open(image) for image in request.images]]
+        inputs = dict(processor(**arguments))
+        ids = inputs.pop("input_ids")
+        inputs.pop("attention_mask", None)
+        per_token = {name: value[0] for name, value in inputs.items() if value.shape == ids.shape}
+        features = {name: value for name, value in inputs.items() if name not in per_token}
+        return Prepared(key, ids[0], per_token, features)
+
+    def _processor(self) -> Any:
+        if not hasattr(self._local, "processor"):
+            with self._lock:
+                self._local.processor = copy.deepcopy(self._source)
+        return self._local.processor
+
+
+def collate(batch: Sequence[Prepared], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Left-pad prompts to input_ids, attention_mask and token types of shape [B, T]; features are joined on dim 0.
+
+    Features whose other dims differ (numbers of images or tiles) are zero-padded to the largest, which is how the
+    processors themselves pad and what the models drop.
+    """
+    width = max(item.length for item in batch)
+
+    def padded(rows: Sequence[torch.Tensor], value: int) -> torch.Tensor:
+        full = rows[0].new_full((len(rows), width), value)
+        for target, row in zip(full, rows, strict=True):
+            target[width - row.shape[0] :] = row
+        return full
+
+    inputs = {
+        "input_ids": padded([item.input_ids for item in batch], pad_token_id),
+        "attention_mask": padded([torch.ones_like(item.input_ids) for item in batch], 0),
+    }
+    for name in {name for item in batch for name in item.per_token}:
+        inputs[name] = padded([item.per_token.get(name, torch.zeros_like(item.input_ids)) for item in batch], 0)
+    for name in {name for item in batch for name in item.features}:
+        inputs[name] = _join([item.features[name] for item in batch if name in item.features])
+    return inputs
+
+
+def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    if len({tensor.shape[1:] for tensor in tensors}) > 1:
+        largest = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+        tensors = [_grow(tensor, largest) for tensor in tensors]
+    return torch.cat(list(tensors))
+
+
+def _grow(tensor: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    full = tensor.new_zeros((tensor.shape[0], *sizes))
+    full[tuple(slice(size) for size in tensor.shape)] = tensor
+    return full
