@@ -8,20 +8,8 @@ from harness.scoring.aggregate import micro
 from harness.suites import load_suites
 
 PAPER = [
-    "ai2d",
-    "chartqa",
-    "mathvista",
-    "mmbench_en",
-    "mmbench_cn",
-    "mmvet",
-    "mmmu",
-    "mmmu_pro_standard",
-    "mmmu_pro_vision",
-    "mmstar",
-    "blink",
-    "seedbench",
-    "seedbench2_plus",
-    "realworldqa",
+    *("ai2d", "chartqa", "mathvista", "mmbench_en", "mmbench_cn", "mmvet", "mmmu", "mmmu_pro_standard"),
+    *("mmmu_pro_vision", "mmstar", "blink", "seedbench", "seedbench2_plus", "realworldqa"),
 ]
 
 
