@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from trainers.divergence import TokenSignals
+from trainers.divergence import Divergence, TokenSignals
+from trainers.recipe import Recipe
 
 
 class Layout(NamedTuple):
@@ -43,6 +44,29 @@ class Objective:
     advantage_epsilon: float = 1e-4
     advantage_ddof: int = 1
     divergence_of_response: Literal["mean", "sum"] = "mean"
+
+
+def objective_of(recipe: Recipe) -> Objective:
+    """The loss that a recipe asks for."""
+    return Objective(
+        policy=recipe.policy.weight,
+        divergence=recipe.divergence.weight,
+        kl=recipe.policy.kl,
+        accuracy_reward=recipe.reward.accuracy,
+        distillation_reward=recipe.reward.distillation,
+        gate_by_accuracy=recipe.reward.gate_by_accuracy,
+        normalise_distillation=recipe.reward.normalise,
+        advantage_scale=recipe.policy.advantage,
+        advantage_epsilon=recipe.policy.epsilon,
+        advantage_ddof=recipe.policy.ddof,
+        divergence_of_response=recipe.divergence.of_response,
+    )
+
+
+def divergence_of(recipe: Recipe) -> Divergence:
+    """The divergence that a recipe asks for."""
+    d = recipe.divergence
+    return Divergence(d.kind, d.beta, d.skew, d.temperature)
 
 
 class Loss(NamedTuple):
