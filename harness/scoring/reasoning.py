@@ -1,22 +1,40 @@
-"""Removes a model's reasoning from its answer before the answer is scored."""
+"""Cuts a model's reasoning off before its answer is read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: (start, end) pairs that lmms-eval 0.7.2 strips unless told otherwise.
-REASONING_TAGS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
+Tags = Sequence[tuple[str, str]]
+
+#: lmms-eval's defaults (`--reasoning_tags`).
+REASONING_TAGS: Tags = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
 
 
-def strip_reasoning(text: str, tags: Sequence[tuple[str, str]] = REASONING_TAGS) -> str:
-    """The answer without its reasoning blocks, stripped of white space (rule of lmms-eval 0.7.2's --reasoning_tags).
+def parse_tags(names: str) -> Tags:
+    """`"think,analysis"` as pairs of tags; `"none"` as none."""
+    if names == "none":
+        return ()
+    return tuple((f"<{name.strip()}>", f"</{name.strip()}>") for name in names.split(","))
 
-    Each start..end block goes, case-sensitive. An end tag whose start tag stood in the prompt: what follows the last
-    one stays. A start tag that is never closed stays, with everything after it: the answer was cut while reasoning.
+
+def strip_reasoning(text: str, tags: Tags = REASONING_TAGS) -> str:
+    """The text without its reasoning blocks, stripped (lmms-eval's rule).
+
+    Each block from start to end tag goes; a start tag that is never closed stays; where only end tags are left
+    (the chat template wrote the start tag), the text after the last one is the answer. Linear in the text.
     """
     for start, end in tags:
-        while (opened := text.find(start)) >= 0 and (closed := text.find(end, opened + len(start))) >= 0:
-            text = text[:opened] + text[closed + len(end) :]
+        if end not in text:
+            continue
+        kept: list[str] = []
+        position = 0
+        while (opened := text.find(start, position)) >= 0:
+            closed = text.find(end, opened + len(start))
+            if closed < 0:
+                break
+            kept.append(text[position:opened])
+            position = closed + len(end)
+        text = "".join(kept) + text[position:]
         if start not in text and end in text:
-            text = text.rpartition(end)[2]
+            text = text[text.rindex(end) + len(end) :]
     return text.strip()

@@ -1,0 +1,284 @@
+"""The one loop: requests -> responses -> verdicts -> store.
+
+A response is stored before it is scored, and what is stored is never inferred again: killed at any moment, a rerun
+goes on and ends with the same numbers. All tasks of a model go through one stream of requests, so that an engine
+always has a full batch.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness import registry
+from harness.api import OFFICIAL, Judge, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
+from harness.code import code_fingerprint
+from harness.data import Dataset, open_dataset
+from harness.data.subset import subset
+from harness.progress import Silent, Watcher
+from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
+from harness.scoring.score import open_judge, score_all
+from harness.store import Cell, LoadedRun, Result, Store, load_run, request_key
+from harness.store.frames import export
+from harness.store.manifest import write_manifest
+
+_CHUNK = 256  # samples whose stored responses are looked up together
+_FLUSH_RESPONSES, _FLUSH_SECONDS = 64, 1.0  # a kill loses at most so many responses
+
+
+def evaluate(
+    model: Model | str,
+    tasks: Sequence[Task | str],
+    *,
+    out: Path | str | None = None,
+    backend: str = "hf",
+    data: str | Path = "mini",
+    protocol: str = OFFICIAL,
+    judge: Judge | str = "rule",
+    limit: int | None = None,
+    skip_bad_rows: bool = False,
+    progress: Watcher | None = None,
+    **options: Any,
+) -> LoadedRun:
+    """Evaluate one model on tasks and return the run.
+
+    `model` is a Model, or a checkpoint for `backend` (options go to it); `out` the run folder, resumed if it holds
+    finished work (None: a new temporary folder). Raises HarnessError for what the user can mend.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="harness-run-")) if out is None else Path(out)
+    with Store(folder) as store:
+        opened = registry.load("models", backend)(model, **options) if isinstance(model, str) else model
+        evaluator = Evaluator(
+            store, data=data, protocol=protocol, judge=judge, limit=limit, skip_bad_rows=skip_bad_rows,
+            progress=progress,
+        )  # fmt: skip
+        evaluator.evaluate(opened, tasks)
+        finish_run(store, {"model": opened.name, "data": str(data), "protocol": protocol, "limit": limit})
+    return load_run(folder)
+
+
+def finish_run(store: Store, arguments: Mapping[str, Any]) -> None:
+    """Export the tables and write the manifest, last of all."""
+    export(store)
+    write_manifest(store, arguments)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """A task to do for a model: the items, the keys of those already fed, how many answers are still out."""
+
+    task: Task
+    rules: Rules
+    samples: Sequence[Sample]
+    dataset: Dataset
+    cell: Cell
+    code: str
+    keys: list[bytes] = field(default_factory=list)
+    missing: int = 0
+    inferred: int = 0
+    tokens: int = 0
+    started: float = 0.0
+    result: Result | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether every item has a stored response."""
+        return len(self.keys) == len(self.samples) and self.missing == 0
+
+
+class Evaluator:
+    """Evaluates models on tasks into one store; data sets stay open between models, so a further stage is cheap."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        data: str | Path = "mini",
+        protocol: str = OFFICIAL,
+        judge: Judge | str = "rule",
+        limit: int | None = None,
+        skip_bad_rows: bool = False,
+        reasoning_tags: Sequence[tuple[str, str]] = REASONING_TAGS,
+        progress: Watcher | None = None,
+    ) -> None:
+        self.store = store
+        self.protocol = protocol
+        self.judge = open_judge(judge)
+        self._data, self._limit, self._skip = data, limit, skip_bad_rows
+        self._tags = reasoning_tags
+        self._progress: Watcher = progress or Silent()
+        self._opened: dict[str, tuple[Dataset, Sequence[Sample]]] = {}
+
+    def evaluate(
+        self,
+        model: Model,
+        tasks: Sequence[Task | str],
+        *,
+        label: str | None = None,
+        stage: Mapping[str, Any] | None = None,
+    ) -> list[Result]:
+        """Results of the tasks, in order. `label` names the model in tables; `stage` is kept with each result."""
+        plans = [self._plan(model, label or model.name, task) for task in tasks]
+        todo = [plan for plan in plans if plan.result is None]
+        if todo:
+            self._infer(model, todo, stage or {})
+        return [plan.result for plan in plans if plan.result is not None]
+
+    # ------------------------------------------------------------ planning
+
+    def open(self, task: Task) -> tuple[Dataset, Sequence[Sample]]:
+        """The task's data set and the items of it that this evaluation uses."""
+        if task.name not in self._opened:
+            dataset = open_dataset(task, self._data, skip_bad_rows=self._skip)
+            samples = subset(dataset, self._limit, task.facets[0] if task.facets else None)
+            self.store.add_samples(task.name, samples)
+            self._opened[task.name] = dataset, samples
+        return self._opened[task.name]
+
+    def _plan(self, model: Model, label: str, named: Task | str) -> _Plan:
+        task = registry.task(named) if isinstance(named, str) else named
+        rules = registry.rules(task, self.protocol)
+        dataset, samples = self.open(task)
+        cell = Cell(label, task.name, self.protocol, self.judge.name)
+        plan = _Plan(task, rules, samples, dataset, cell, code_fingerprint(task, rules))
+        for old in self.store.results():
+            if old.cell == cell and self._still_holds(old, plan, model):
+                plan.result = old
+                self._progress.task_finished(old)
+        return plan
+
+    @staticmethod
+    def _still_holds(old: Result, plan: _Plan, model: Model) -> bool:
+        """Whether a stored result is what this run would compute: same model, items and rules, nothing failed."""
+        same = (old.fingerprint, old.data_sha256, old.code, old.items) == (
+            model.fingerprint(), plan.dataset.sha256, plan.code, len(plan.samples),
+        )  # fmt: skip
+        return same and not old.errors and not old.states.get("judge_failed")
+
+    # ------------------------------------------------------------ inference
+
+    def _infer(self, model: Model, plans: list[_Plan], stage: Mapping[str, Any]) -> None:
+        """Feed what has no response yet to the model; score each task as soon as it is answered."""
+        fingerprint = model.fingerprint()
+        inbox = _Inbox(self.store, self._progress)
+        scored = 0
+        try:
+            for index, response in model.generate(inbox.feed(fingerprint, plans)):
+                inbox.arrived(index, response)
+                while scored < len(plans) and plans[scored].answered:
+                    inbox.flush()
+                    self._score(plans[scored], fingerprint, stage)
+                    scored += 1
+        finally:
+            inbox.flush()
+        for plan in plans[scored:]:
+            self._score(plan, fingerprint, stage)
+
+    # ------------------------------------------------------------ scoring
+
+    def _score(self, plan: _Plan, fingerprint: str, stage: Mapping[str, Any]) -> None:
+        verdicts: list[Verdict | None] = [None] * len(plan.samples)
+        for index, verdict in score_all(
+            plan.rules, stored_answers(self.store, plan.samples, plan.keys, self._tags), self.judge
+        ):
+            verdicts[index] = verdict
+        plan.result = summarise(
+            plan.cell, plan.rules, plan.samples, plan.keys, [v for v in verdicts if v is not None], self.store,
+            fingerprint=fingerprint, edition=plan.dataset.edition, data_sha256=plan.dataset.sha256, code=plan.code,
+            skipped_rows=plan.dataset.skipped, inferred=plan.inferred, tokens=plan.tokens,
+            seconds=time.monotonic() - plan.started, stage=stage,
+        )  # fmt: skip
+        self._progress.task_finished(plan.result)
+
+
+class _Inbox:
+    """Between the plans and the model: gives out what is missing, keeps what arrives, in small transactions."""
+
+    def __init__(self, store: Store, progress: Watcher) -> None:
+        self._store, self._progress = store, progress
+        self._sent: dict[int, bytes] = {}
+        self._waiting: dict[bytes, list[_Plan]] = {}
+        self._buffer: list[tuple[bytes, Response]] = []
+        self._flushed = time.monotonic()
+
+    def feed(self, fingerprint: str, plans: Iterable[_Plan]) -> Iterator[Request]:
+        """Requests without a stored response, task by task; the same content is given out once."""
+        count = 0
+        for plan in plans:
+            plan.started = time.monotonic()
+            self._progress.task_started(plan.cell.model, plan.task.name, len(plan.samples))
+            for start in range(0, len(plan.samples), _CHUNK):
+                requests = [plan.rules.request(sample) for sample in plan.samples[start : start + _CHUNK]]
+                keys = [request_key(fingerprint, request) for request in requests]
+                self.flush()
+                stored = self._store.answered(keys)
+                # A plan counts as answered only when its keys are complete, so the missing ones come first.
+                new = [key not in stored for key in keys]
+                plan.missing += sum(new)
+                plan.keys.extend(keys)
+                self._progress.advanced(plan.cell.model, plan.task.name, len(keys) - sum(new))
+                for request, key, missing in zip(requests, keys, new, strict=True):
+                    if not missing:
+                        continue
+                    self._waiting.setdefault(key, []).append(plan)
+                    if len(self._waiting[key]) == 1:
+                        self._sent[count] = key
+                        yield request
+                        count += 1
+
+    def arrived(self, index: int, response: Response) -> None:
+        """Keep a response and tell the plans that wait for it."""
+        key = self._sent.pop(index)
+        waiting = self._waiting.pop(key)
+        self._buffer.append((key, response))
+        for plan in waiting:
+            plan.missing -= 1
+            self._progress.advanced(plan.cell.model, plan.task.name, 1)
+        waiting[0].inferred += 1
+        waiting[0].tokens += len(response.token_ids)
+        if len(self._buffer) >= _FLUSH_RESPONSES or time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what has arrived."""
+        if self._buffer:
+            self._store.add_responses(self._buffer)
+            self._buffer = []
+        self._flushed = time.monotonic()
+
+
+def stored_answers(
+    store: Store, samples: Sequence[Sample], keys: Sequence[bytes], reasoning_tags: Sequence[tuple[str, str]]
+) -> Iterator[tuple[Sample, Response]]:
+    """Samples with their stored responses, reasoning blocks cut off, a chunk in memory at a time."""
+    for start in range(0, len(keys), _CHUNK):
+        found = store.responses(keys[start : start + _CHUNK])
+        for sample, key in zip(samples[start : start + _CHUNK], keys[start : start + _CHUNK], strict=True):
+            response = found[key]
+            yield sample, replace(response, text=strip_reasoning(response.text, reasoning_tags))
+
+
+def summarise(
+    cell: Cell, rules: Rules, samples: Sequence[Sample], keys: Sequence[bytes], verdicts: Sequence[Verdict],
+    store: Store, **provenance: Any,
+) -> Result:  # fmt: skip
+    """Aggregate a task's verdicts and put them with their provenance into the store."""
+    items = [Scored(sample, verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
+    metrics = rules.aggregate(items)
+    random = sum(verdict.random for verdict in verdicts)
+    without = metrics.score
+    if random:
+        wrong = [replace(i, verdict=replace(i.verdict, score=0.0)) if i.verdict.random else i for i in items]
+        without = rules.aggregate(wrong).score
+    result = Result(
+        cell=cell, metrics=metrics, score_without_random=without, items=len(items), random=random,
+        states=dict(Counter(str(verdict.state) for verdict in verdicts)), **provenance,
+    )  # fmt: skip
+    rows = ((i, s.id, k, v) for i, (s, k, v) in enumerate(zip(samples, keys, verdicts, strict=True)))
+    store.put_result(result, rows, metrics.units)
+    return result
