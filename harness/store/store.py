@@ -34,8 +34,13 @@ class Store:
             self._lock = _lock(self.folder)
         elif not (self.folder / _FILE).is_file():
             raise HarnessError(f"{self.folder} is not a run: it has no {_FILE}", "`harness run --out FOLDER` makes one")
-        with self._errors():
-            self._db = self._connect(write)
+        try:
+            with self._errors():
+                self._db = self._connect(write)
+        except HarnessError:
+            if self._lock is not None:
+                self._lock.close()
+            raise
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         path = self.folder / _FILE

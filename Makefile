@@ -1,0 +1,28 @@
+# Two commands on a fresh machine (Python 3.11 or newer, pip, make, a C compiler):
+#   make run    sets everything up and runs the main job on the embedded default
+#   make test   sets everything up and passes the tests
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+
+.PHONY: run test lint update-constraints
+
+run: $(VENV)/.installed
+	$(BIN)/harness run --suite full
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test]'
+	touch $@
+
+# Pin what this environment holds (after an upgrade that was tested).
+update-constraints: $(VENV)/.installed
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
