@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from harness.api import Generation, HubSet, Request, Response, Row, Rules, Sample, Task, TsvFile, Verdict
+from harness.api import OFFICIAL, Generation, HubSet, Request, Response, Row, Rules, Sample, Task, TsvFile, Verdict
 from harness.data.schema import images, text
 from harness.scoring.aggregate import micro
 from harness.scoring.relaxed_accuracy import relaxed_correct
 from harness.scoring.verdicts import scored, unread
+from tasks._rows import image_cluster
 
 # ---------------------------------------------------------------- data
 
@@ -21,25 +22,25 @@ _SPLITS = {
 
 def from_tsv(row: Row) -> Sample:
     """Columns index, question, answer, split (test_human or test_augmented), image."""
-    return _sample(row, text(row, "split"))
+    return _sample(row, text(row, "index"), text(row, "split"))
 
 
 def from_hub(row: Row) -> Sample:
     """Columns type (human_test or augmented_test), question, answer, image; items are known by their row number."""
-    return _sample(row, text(row, "type"))
+    return _sample(row, text(row, "index", ""), text(row, "type"))
 
 
-def _sample(row: Row, split: str) -> Sample:
+def _sample(row: Row, index: str, split: str) -> Sample:
     if split not in _SPLITS:
         raise ValueError(f"split {split!r} is none of {', '.join(_SPLITS)}")
     shown = images(row)
     return Sample(
-        id=text(row, "index"),
+        id=index,
         question=text(row, "question"),
         answer=text(row, "answer"),
         images=shown,
         meta={"split": _SPLITS[split]},
-        cluster=shown[0].sha256,
+        cluster=image_cluster(shown),
     )
 
 
@@ -74,7 +75,7 @@ TASK = Task(
     from_tsv=from_tsv,
     from_hub=from_hub,
     rules={
-        "official": Rules(
+        OFFICIAL: Rules(
             request, score, micro("split"), "ChartQA paper, section 5.1: relaxed accuracy; both splits have 1250 items"
         )
     },

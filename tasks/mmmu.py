@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from string import ascii_uppercase
 
 from harness.api import (
+    OFFICIAL,
     Generation,
     HubSet,
     Pick,
@@ -25,6 +25,7 @@ from harness.scoring.aggregate import micro
 from harness.scoring.mmmu_parse import open_correct, read_choice, read_open
 from harness.scoring.verdicts import scored, unread
 from tasks._disciplines import facets
+from tasks._rows import image_cluster, labelled
 
 # ---------------------------------------------------------------- data
 
@@ -44,8 +45,7 @@ def from_tsv(row: Row) -> Sample | None:
 def from_hub(row: Row) -> Sample:
     """Columns id, question, options (a list as text), question_type, answer, image_1 to image_7."""
     is_choice = text(row, "question_type") == _MULTIPLE_CHOICE
-    options = text_list(row, "options") if is_choice else []
-    return _sample(row, dict(zip(ascii_uppercase, options, strict=False)))
+    return _sample(row, labelled(text_list(row, "options")) if is_choice else {})
 
 
 def _sample(row: Row, choices: dict[str, str]) -> Sample:
@@ -57,14 +57,15 @@ def _sample(row: Row, choices: dict[str, str]) -> Sample:
     subject, _, number = rest.rpartition("_")
     if not (split and subject and number.isdecimal()):
         raise ValueError(f"id {name!r} is not of the form <split>_<Subject>_<number>, e.g. validation_Art_1")
+    shown = images(row)
     return Sample(
         id=name,
         question=text(row, "question"),
         answer=answer if several is None else json.dumps(several, ensure_ascii=False),
-        images=images(row),
+        images=shown,
         choices=choices,
         meta={**facets(subject), "golds": several or [answer]},
-        cluster=name,
+        cluster=image_cluster(shown),
     )
 
 
@@ -123,7 +124,7 @@ TASK = Task(
     from_tsv=from_tsv,
     from_hub=from_hub,
     rules={
-        "official": Rules(
+        OFFICIAL: Rules(
             request, score, micro("discipline", "subject"), "MMMU-Benchmark/MMMU at bb0b95a9", seed=42, order=order
         )
     },

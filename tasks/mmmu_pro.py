@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from string import ascii_uppercase
-
 from harness.api import (
+    OFFICIAL,
     Generation,
     HubSet,
     Pick,
@@ -24,6 +23,7 @@ from harness.scoring.aggregate import micro
 from harness.scoring.mmmu_parse import read_choice_after_answer
 from harness.scoring.verdicts import scored
 from tasks._disciplines import facets
+from tasks._rows import image_cluster, labelled
 
 # ---------------------------------------------------------------- data
 
@@ -41,7 +41,7 @@ def from_tsv(row: Row) -> Sample:
 
 def from_hub(row: Row) -> Sample:
     """Columns id, question (standard only), options (a list as text), answer, subject, image or image_1 to image_7."""
-    choices = dict(zip(ascii_uppercase, text_list(row, "options"), strict=False))
+    choices = labelled(text_list(row, "options"))
     return _sample(row, text(row, "id"), text(row, "subject", ""), choices)
 
 
@@ -50,14 +50,15 @@ def _sample(row: Row, name: str, subject: str, choices: dict[str, str]) -> Sampl
     # The published row validation_Accounting_29 holds its three options as one: nothing can be right there.
     if answer not in choices and len(choices) > 1:
         raise ValueError(f"answer {answer!r} is none of the options {', '.join(choices)}")
+    shown = images(row)
     return Sample(
         id=name,
         question=text(row, "question", ""),
         answer=answer,
-        images=images(row),
+        images=shown,
         choices=choices,
         meta=facets(subject),
-        cluster=name,
+        cluster=image_cluster(shown),
     )
 
 
@@ -113,7 +114,7 @@ def _task(setting: str, tsv: TsvFile, hub: HubSet, rules: Rules) -> Task:
         hub=hub,
         from_tsv=from_tsv,
         from_hub=from_hub,
-        rules={"official": rules},
+        rules={OFFICIAL: rules},
         mini=f"tasks.mini.mmmu_pro:{setting}_rows",
         licence="Apache-2.0",
         description="College-level questions with ten options; the published overall is the mean of both settings.",
