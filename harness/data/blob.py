@@ -1,0 +1,101 @@
+"""Images on disk: the encoded bytes of every distinct image in one file, read one at a time by position."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from array import array
+from functools import partial
+from pathlib import Path
+
+from harness.api import HarnessError, Image
+from harness.data.images import check_image
+
+BYTES, INDEX = "images.bin", "images.arrow"
+_DIGEST = 32
+
+
+class Blob:
+    """Random access to a file by position, from any thread or forked process. Pickles as its path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor = -1
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Blob], tuple[Path]]:
+        return Blob, (self.path,)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes at that position. Not memory-mapped, so that resident memory does not grow with images read."""
+        if self._descriptor < 0:
+            with self._lock:
+                if self._descriptor < 0:
+                    self._descriptor = os.open(self.path, os.O_RDONLY)
+        data = os.pread(self._descriptor, length, offset)
+        if len(data) != length:
+            raise HarnessError(f"{self.path} ends before byte {offset + length}", "delete its folder; it is made again")
+        return data
+
+
+class ImageWriter:
+    """Writes every distinct image once, after decoding it as a check. A context that ends with the index written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = (folder / BYTES).open("wb")
+        self._numbers: dict[bytes, int] = {}
+        self._lengths = array("q")
+
+    def __enter__(self) -> ImageWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            self._write_index()
+
+    def add(self, data: bytes) -> int:
+        """The number of the image; ValueError if it cannot be decoded or is too large."""
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._numbers:
+            check_image(data)
+            self._file.write(data)
+            self._numbers[digest] = len(self._lengths)
+            self._lengths.append(len(data))
+        return self._numbers[digest]
+
+    def _write_index(self) -> None:
+        import numpy as np
+        import pyarrow as pa
+
+        lengths = np.array(self._lengths, dtype=np.int64)
+        columns = {
+            "sha256": pa.array(self._numbers, pa.binary(_DIGEST)),
+            "offset": np.cumsum(lengths) - lengths,
+            "length": lengths,
+        }
+        table = pa.table(columns)
+        with pa.OSFile(str(self._folder / INDEX), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+
+
+class ImageReader:
+    """The images of a folder that ImageWriter wrote, by number."""
+
+    def __init__(self, folder: Path) -> None:
+        import pyarrow as pa
+
+        table = pa.ipc.open_file(pa.memory_map(str(folder / INDEX))).read_all()
+        self._digests = table["sha256"]
+        self._offsets, self._lengths = table["offset"], table["length"]
+        self._blob = Blob(folder / BYTES)
+
+    def __getitem__(self, number: int) -> Image:
+        offset, length = self._offsets[number].as_py(), self._lengths[number].as_py()
+        return Image(self._digests[number].as_py().hex(), partial(self._blob.read, offset, length))
