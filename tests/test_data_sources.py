@@ -249,7 +249,7 @@ def test_a_set_that_lacks_a_config_is_not_taken_for_the_whole(tmp_path: Path) ->
 
 def test_image_columns_may_be_numbered_lists_or_binary(tmp_path: Path) -> None:
     struct = {"bytes": png(1), "path": "a.png"}
-    rows = [{"question": "?", "answer": "1", "image_1": struct, "image_2": None}]
+    rows: list[dict[str, Any]] = [{"question": "?", "answer": "1", "image_1": struct, "image_2": None}]
     write_parquet(tmp_path / "a/Toy/test.parquet", rows, image_1=IMAGE, image_2=IMAGE)
     rows = [{"question": "?", "answer": "1", "image": [struct, {"bytes": png(2), "path": None}]}]
     write_parquet(tmp_path / "b/Toy/data/test-0.parquet", rows, image=pa.list_(IMAGE))
