@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from tasks.mini.scenes.canvas import png
 from tasks.mini.scenes.item import Item, Rng, Skill, buckets, draw, generator, some
-from tasks.mini.scenes.words import Text, say
+from tasks.mini.scenes.words import Text, Word, say
 
 Row = dict[str, object]
+Rows = Callable[..., Iterator[Row]]
 LETTERS = string.ascii_uppercase
 SIZE = 200
 GROUPS = 120
@@ -53,7 +54,7 @@ def draws(task: str, plan: Sequence[tuple[str, Sequence[Skill]]], split: str, si
         yield Drawn(number, label, draw(skill, split, rng, seen), round_ // len(skills), rng, key, skill.__name__)
 
 
-def options(drawn: Drawn, limit: int = 4) -> tuple[list[Text | str | int], str]:
+def options(drawn: Drawn, limit: int = 4) -> tuple[list[Word], str]:
     """The options and the right letter: among `n` options every letter is right once in `n` turns."""
     item = drawn.item
     wrong = some(drawn.rng, item.others, limit - 1)
@@ -74,12 +75,11 @@ def reasoned(item: Item, letter: str, chinese: bool = False) -> str:
     return f"{because}，所以答案是{letter}。" if chinese else f"{because}, so the answer is {letter}."
 
 
-def choice_rows(drawn: Drawn, limit: int = 4) -> tuple[Row, list[Text | str | int]]:
-    """The shared columns, the question, the options in English and the right letter; and the options as words."""
+def choice_row(drawn: Drawn, limit: int = 4) -> Row:
+    """The shared columns, the question, up to `limit` options in A, B, ... and the right letter."""
     words, letter = options(drawn, limit)
     texts = [say(word) for word in words]
-    row = {**drawn.columns(), "question": drawn.item.question.say(), **lettered(texts, limit), "answer": letter}
-    return row, words
+    return {**drawn.columns(), "question": drawn.item.question.say(), **lettered(texts, limit), "answer": letter}
 
 
 def circular(drawn: Drawn, chinese: bool = False) -> Iterator[Row]:

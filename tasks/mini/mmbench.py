@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from tasks.mini.build import GROUPS, Row, circular, draws
+from tasks.mini.build import GROUPS, Row, Rows, circular, draws
 from tasks.mini.scenes import charts, objects
-
-Rows = Callable[..., Iterator[Row]]
 
 _COARSE = "coarse_perception"
 _INSTANCE = "finegrained_perception (instance-level)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.mini.build import SIZE, Row, choice_rows, draws
+from tasks.mini.build import SIZE, Row, choice_row, draws
 from tasks.mini.scenes import charts, objects
 
 PLAN = (
@@ -23,5 +23,5 @@ PLAN = (
 def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
     """`size` questions in the columns of SEEDBench_IMG.tsv; the target is the letter, as the prompt asks."""
     for drawn in draws("seedbench", PLAN, split, SIZE if size is None else size, seed):
-        row, _ = choice_rows(drawn)
+        row = choice_row(drawn)
         yield {**row, "category": drawn.label, "target": row["answer"]}

@@ -123,4 +123,10 @@ FORMS = {
     "The object in front is {}": "前面的物体是{}",
     "The object at the back is {}": "后面的物体是{}",
     "Are there more {} objects than {} objects?": "{}物体比{}物体多吗？",
+    "What comes after {}?": "{}后面是什么？",
+    "After {} comes {}": "{}后面是{}",
+    "Which region has the {}?": "{}在什么颜色的地方？",
+    "The {} is in the {} region": "{}在{}的地方",
+    "Which region is {} the {} region?": "{1}的{0}是什么颜色的地方？",
+    "The {} region is {} the {} region": "{2}的{1}是{0}的地方",
 }

@@ -1,0 +1,26 @@
+"""Mini RealWorldQA: half with options, half open; an open question carries the authors' own instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.mini.build import SIZE, Row, choice_row, draws, lettered
+from tasks.mini.scenes import diagrams, objects, puzzles
+from tasks.mini.scenes.words import say
+
+OPEN = "Please answer directly with a single word or number."
+PLAN = (
+    ("letter", (puzzles.nearer, objects.relation, diagrams.map_marker, objects.place, objects.depth)),
+    ("open", (objects.count_shape, objects.relation_check, objects.color_of, objects.count_color, objects.shape_of)),
+)
+
+
+def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
+    """`size` questions in the columns of RealWorldQA.tsv; an open row has no options, and a word or number as answer."""
+    for drawn in draws("realworldqa", PLAN, split, SIZE if size is None else size, seed):
+        if drawn.label == "letter":
+            row = choice_row(drawn)
+        else:
+            question = f"{drawn.item.question.say()}\n{OPEN}"
+            row = {**drawn.columns(), "question": question, **lettered([]), "answer": say(drawn.item.answer)}
+        yield {**row, "target": row["answer"]}
