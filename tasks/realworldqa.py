@@ -19,13 +19,17 @@ from tasks._rows import image_cluster
 TSV = TsvFile("RealWorldQA", md5="4de008f55dc4fd008ca9e15321dc44b7", rows=765)
 HUB = HubSet("lmms-lab-encoder/RealWorldQA", rows=765)
 FACETS = ("form",)
+WORD_OR_NUMBER = "Please answer directly with a single word or number."
 LETTER_ONLY = "Please answer directly with only the letter of the correct option and nothing else."
 
 
 def from_tsv(row: Row) -> Sample:
-    """index, question, A-D, answer (a letter; in one row the word "Uphill"), image."""
+    """index, question, A-D, answer (a letter; in one row the word "Uphill"), image.
+
+    A row without options is an error unless its question asks for a word or number itself.
+    """
     choices = letter_choices(row)
-    if not choices:
+    if not choices and WORD_OR_NUMBER not in text(row, "question"):
         raise ValueError("the row has no options in its columns A, B, ..")
     return _sample(text(row, "index"), row, choices)
 

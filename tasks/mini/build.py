@@ -70,9 +70,9 @@ def lettered(texts: Sequence[object], limit: int = 4) -> Row:
 
 
 def reasoned(item: Item, letter: str, chinese: bool = False) -> str:
-    """What an ideal model says before it names the letter."""
+    """What an ideal model says before it names the letter; the letter stands apart, as several readers demand."""
     because = item.because.say(chinese)
-    return f"{because}，所以答案是{letter}。" if chinese else f"{because}, so the answer is {letter}."
+    return f"{because}，所以答案是 {letter}" if chinese else f"{because}, so the answer is {letter}"
 
 
 def choice_row(drawn: Drawn, limit: int = 4) -> Row:

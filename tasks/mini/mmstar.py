@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.mini.build import SIZE, Row, choice_row, draws, reasoned
+from tasks.mini.build import SIZE, Row, choice_row, draws
 from tasks.mini.scenes import charts, diagrams, objects, puzzles
+from tasks.mini.scenes.words import say
 
 #: (category, ability, bench) -> skills.
 ABILITIES = {
@@ -31,11 +32,11 @@ ABILITIES = {
 
 
 def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
-    """`size` questions in the columns of MMStar.tsv."""
+    """`size` questions in the columns of MMStar.tsv; the target opens with the letter (all that is read)."""
     names = {ability[1]: ability for ability in ABILITIES}
     plan = tuple((ability[1], skills) for ability, skills in ABILITIES.items())
     for drawn in draws("mmstar", plan, split, SIZE if size is None else size, seed):
         row = choice_row(drawn)
         category, ability, bench = names[drawn.label]
         facets = {"category": category, "l2_category": ability, "bench": bench}
-        yield {**row, **facets, "target": reasoned(drawn.item, str(row["answer"]))}
+        yield {**row, **facets, "target": f"{row['answer']}: {say(drawn.item.answer)}"}

@@ -86,7 +86,10 @@ def bar_difference(rng: Rng) -> Item:
         Text("What is the difference between the {} bar and the {} bar?", (colors[i], colors[j])),
         gap,
         tuple(without(range(TOP - 1), gap)),
-        Text("The {} bar is {} and the {} bar is {}", (colors[i], values[i], colors[j], values[j])),
+        Text(
+            "The {} bar is {}, the {} bar is {}, the difference is {}",
+            (colors[i], values[i], colors[j], values[j], gap),
+        ),
         series.table,
     )
 
@@ -104,7 +107,10 @@ def bar_sum(rng: Rng) -> Item:
         Text("What is the sum of the {} bar and the {} bar?", (colors[i], colors[j])),
         total,
         tuple(without(range(3, 13), total)),
-        Text("The {} bar is {} and the {} bar is {}", (colors[i], values[i], colors[j], values[j])),
+        Text(
+            "The {} bar is {}, the {} bar is {}, the sum is {}",
+            (colors[i], values[i], colors[j], values[j], total),
+        ),
         series.table,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, box, frame, line, stamp
 from tasks.mini.scenes.charts import NUMBERS, bars
@@ -27,7 +28,7 @@ def subtract(rng: Rng) -> Item:
         Text("Subtract all {} objects. How many objects are left?", (color,)),
         left,
         tuple(without(range(1, 7), left)),
-        Text("There are {} objects and {} {} objects", (left + taken, taken, color)),
+        Text("There are {} objects and {} are {}, {} are left", (left + taken, taken, color, left)),
     )
 
 
@@ -43,7 +44,7 @@ def add(rng: Rng) -> Item:
         Text("How many objects are {} or {}?", (colors[0], colors[1])),
         total,
         tuple(without(range(2, 9), total)),
-        Text("There are {} {} and {} {}", (first, colors[0], total - first, colors[1])),
+        Text("There are {} {} and {} {}, the sum is {}", (first, colors[0], total - first, colors[1], total)),
     )
 
 
@@ -79,20 +80,16 @@ def _list(values: tuple[int, ...]) -> str:
 
 
 def bar_list(rng: Rng) -> Item:
-    """Read all bars, from left to right; wrong lists differ in one value or in order."""
+    """Read all bars, from left to right; at every place the wrong lists hold the value or one other."""
     series = bank()[one(rng, by("value", lambda values: iter(values))[one(rng, NUMBERS)])]
     values = series.values
-    wrong: list[str] = []
-    while len(wrong) < 9:
-        at = int(rng.integers(BARS))
-        other = (*values[:at], one(rng, without(NUMBERS, values[at])), *values[at + 1 :])
-        if _list(other) not in wrong:
-            wrong.append(_list(other))
+    pairs = [(value, one(rng, without(NUMBERS, value))) for value in values]
+    every = [_list(chosen) for chosen in product(*pairs)]
     return Item(
         (bars(values, some(rng, COLORS, BARS)),),
         Text("What are the values of the bars from left to right?"),
         Text(_list(values)),
-        tuple(Text(other) for other in wrong),
+        tuple(Text(other) for other in without(every, _list(values))),
         Text("The bars are {}, {}, {} and {}", values),
         series.table,
     )

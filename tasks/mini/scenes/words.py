@@ -81,6 +81,8 @@ FORMS = {
     "What is the difference between the {} bar and the {} bar?": "{}柱和{}柱差多少？",
     "What is the sum of the {} bar and the {} bar?": "{}柱和{}柱的和是多少？",
     "The {} bar is {} and the {} bar is {}": "{}柱是{}，{}柱是{}",
+    "The {} bar is {}, the {} bar is {}, the difference is {}": "{}柱是{}，{}柱是{}，差{}",
+    "The {} bar is {}, the {} bar is {}, the sum is {}": "{}柱是{}，{}柱是{}，和是{}",
     "Is the {} bar higher than the {} bar?": "{}柱比{}柱高吗？",
     "How many bars are higher than {}?": "高于{}的柱有多少？",
     "Higher than {}: {} bars": "高于{}的柱有{}",

@@ -1,0 +1,112 @@
+"""Mini MathVista: multiple-choice and free-form questions (integer, float, list), the hint before the question."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tasks.mini.build import LETTERS, SIZE, Row, draws, options, reasoned
+from tasks.mini.scenes import charts, diagrams, objects, puzzles
+from tasks.mini.scenes.item import Skill
+from tasks.mini.scenes.words import say
+
+CHOICE, FREE = "multi_choice", "free_form"
+
+
+class Kind(NamedTuple):
+    """A kind of question: how it is answered, and what MathVista's tables say about it."""
+
+    question_type: str
+    answer_type: str
+    precision: int | None
+    task: str
+    context: str
+    skills: tuple[str, ...]
+
+
+_FIGURE, _GEOMETRY, _WORD = "figure question answering", "geometry problem solving", "math word problem"
+_BOOK, _VISUAL = "textbook question answering", "visual question answering"
+KINDS: dict[Kind, tuple[Skill, ...]] = {
+    Kind(CHOICE, "text", None, _FIGURE, "bar chart", ("statistical reasoning",)): (
+        charts.bar_extreme,
+        charts.bar_beside,
+        charts.bar_compare,
+    ),
+    Kind(FREE, "integer", None, _FIGURE, "bar chart", ("statistical reasoning", "arithmetic reasoning")): (
+        charts.bar_value,
+        charts.bar_difference,
+        charts.bar_sum,
+    ),
+    Kind(CHOICE, "text", None, _GEOMETRY, "geometry diagram", ("geometry reasoning",)): (
+        objects.size_extreme,
+        puzzles.symmetry,
+        objects.relation,
+    ),
+    Kind(FREE, "integer", None, _WORD, "synthetic scene", ("arithmetic reasoning",)): (puzzles.subtract, puzzles.add),
+    Kind(CHOICE, "text", None, _BOOK, "scientific figure", ("scientific reasoning",)): (
+        diagrams.arrow_next,
+        diagrams.layer_label,
+    ),
+    Kind(FREE, "integer", None, _VISUAL, "synthetic scene", ("numeric commonsense",)): (
+        objects.count_kind,
+        puzzles.clock,
+    ),
+    Kind(CHOICE, "text", None, _FIGURE, "puzzle test", ("logical reasoning",)): (puzzles.matrix, objects.odd_one),
+    Kind(FREE, "float", 1, _FIGURE, "bar chart", ("statistical reasoning", "algebraic reasoning")): (puzzles.bar_half,),
+    Kind(CHOICE, "text", None, _FIGURE, "table", ("statistical reasoning",)): (charts.table_cell, charts.pie_extreme),
+    Kind(FREE, "float", 2, _WORD, "bar chart", ("arithmetic reasoning", "algebraic reasoning")): (puzzles.bar_quarter,),
+    Kind(CHOICE, "text", None, _VISUAL, "synthetic scene", ("logical reasoning",)): (objects.more, objects.beside),
+    Kind(FREE, "list", None, _FIGURE, "bar chart", ("statistical reasoning",)): (puzzles.bar_list,),
+}
+#: What the authors tell the model about the form of the answer (MathVista build_query).
+HINTS = {
+    "text": "Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.",
+    "integer": "Please answer the question requiring an integer answer and provide the final value, e.g., 1, 2, 3, "
+    "at the end.",
+    "float1": "Please answer the question requiring a floating-point number with one decimal place and provide the "
+    "final value, e.g., 1.2, 1.3, 1.4, at the end.",
+    "float2": "Please answer the question requiring a floating-point number with two decimal places and provide the "
+    "final value, e.g., 1.23, 1.34, 1.45, at the end.",
+    "list": "Please answer the question requiring a Python list as an answer and provide the final list, e.g., "
+    "[1, 2, 3], [1.2, 1.3, 1.4], at the end.",
+}
+
+
+def query(kind: Kind, question: str, choices: list[str]) -> str:
+    """The authors' query: hint, question, choices."""
+    lines = [f"Hint: {HINTS[kind.answer_type + str(kind.precision or '')]}", f"Question: {question}"]
+    if choices:
+        lines += ["Choices:", *(f"({LETTERS[i]}) {choice}" for i, choice in enumerate(choices))]
+    return "\n".join(lines)
+
+
+def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
+    """`size` questions in the columns of MathVista_MINI.tsv; `question` is the whole query."""
+    names = {f"{kind.question_type} {number}": kind for number, kind in enumerate(KINDS)}
+    plan = tuple((name, KINDS[kind]) for name, kind in names.items())
+    for drawn in draws("mathvista", plan, split, SIZE if size is None else size, seed):
+        kind, answer, letter, choices = names[drawn.label], say(drawn.item.answer), None, []
+        if kind.question_type == CHOICE:
+            words, letter = options(drawn)
+            choices = [say(word) for word in words]
+        target = answer if kind.answer_type == "list" else reasoned(drawn.item, f"({letter})" if letter else answer)
+        yield {
+            **drawn.columns(),
+            "question": query(kind, drawn.item.question.say(), choices),
+            "answer": answer,
+            "answer_option": letter,
+            "choices": json.dumps(choices) if choices else None,
+            "unit": None,
+            "precision": kind.precision,
+            "question_type": kind.question_type,
+            "answer_type": kind.answer_type,
+            "language": "english",
+            "source": "mini",
+            "category": "math-targeted-vqa" if kind.task in (_GEOMETRY, _WORD) else "general-vqa",
+            "task": kind.task,
+            "context": kind.context,
+            "grade": "daily life",
+            "skills": json.dumps(kind.skills),
+            "target": target,
+        }
