@@ -46,13 +46,14 @@ def open_judge(judge: Judge | str) -> Judge:
 
 
 class _Open:
-    """An item whose rule waits for an answer: `step` is what it asked last."""
+    """An item whose rule waits for an answer: `step` is what it asked last, `judge` who has answered it."""
 
-    __slots__ = ("index", "sample", "scoring", "step")
+    __slots__ = ("index", "judge", "sample", "scoring", "step")
 
     def __init__(self, index: int, sample: Sample, scoring: Scoring) -> None:
         self.index, self.sample, self.scoring = index, sample, scoring
         self.step: Ask | Pick | None = None
+        self.judge = ""
 
     def advance(self, answer: str | None) -> Verdict | None:
         """Hand the answer to the rule; its verdict, or None when it asks again."""
@@ -60,7 +61,7 @@ class _Open:
             self.step = self.scoring.send(answer)
         except StopIteration as done:
             verdict: Verdict = done.value
-            return verdict
+            return replace(verdict, rule=f"{verdict.rule} judge:{self.judge}") if self.judge else verdict
         return None
 
 
@@ -102,6 +103,8 @@ def _judged(waiting: list[_Open], picking: list[_Open], judge: Judge) -> Iterato
                 item.scoring.close()
                 yield item.index, Verdict(State.JUDGE_FAILED, note=f"{type(answer).__name__}: {answer}")
                 continue
+            if answer is not None:
+                item.judge = judge.name
             verdict = item.advance(answer)
             if verdict is None:
                 waiting.append(item)
