@@ -2,53 +2,80 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from harness.api import OFFICIAL, HubSet, Row, Rules, Sample, Task, TsvFile
-from harness.data.schema import images, text
+from harness.data.schema import images, is_missing, letter_choices, text
 from harness.scoring import official_mcq
 from harness.scoring.aggregate import micro
 from harness.scoring.prompts import images_then
-from tasks._rows import choice_sample, tsv_sample
+from tasks._rows import choice_sample, labelled
 
 TSV = TsvFile("MMStar", md5="e1ecd2140806c1b1bbf54b43372efb9e", rows=1500)
 HUB = HubSet("Lin-Chen/MMStar", configs=("val",), split="val", rows=1500)
 FACETS = ("category", "l2_category")
-_OPTIONS = "\nOptions: "
+# The authors write the options on one line, or, in what they took from MathVista, on a line each.
+_ON_ONE_LINE = "\nOptions: A: "
+_ON_LINES = re.compile(r"\n(?:Choices:\n)?\(A\) ")
 
 
 def from_tsv(row: Row) -> Sample:
     """index, question, A-D, answer, category, l2_category, bench, image."""
-    return tsv_sample(row, *FACETS, "bench")
+    return _sample(row, text(row, "question"), letter_choices(row))
 
 
 def from_hub(row: Row) -> Sample:
-    """index, question (its last line is "Options: A: .., B: .."), answer, category, l2_category, meta_info, image."""
-    question, choices = split_options(text(row, "question"))
-    meta = {facet: text(row, facet) for facet in FACETS}
-    return choice_sample(text(row, "index"), question, text(row, "answer"), choices, images(row), meta)
+    """index, question (it states its options), answer, category, l2_category, meta_info, image."""
+    stated = text(row, "question")
+    return _sample(row, *split_options(stated), stated)
+
+
+def _sample(row: Row, question: str, choices: dict[str, str], stated: str = "") -> Sample:
+    """Two published items lost their right option, "None", to `nan`, between the others: its letter stays one."""
+    answer = text(row, "answer").strip()
+    if answer in "ABCD" and answer not in choices and choices and answer < max(choices):
+        choices = dict(sorted({**choices, answer: "nan"}.items()))
+    meta = {facet: text(row, facet) for facet in FACETS} | {"stated": stated or with_options(question, choices)}
+    return choice_sample(text(row, "index"), question, answer, choices, images(row), meta)
 
 
 def split_options(stated: str) -> tuple[str, dict[str, str]]:
-    """The authors' question text as (question, options); the inverse of `stated`."""
-    question, found, listed = stated.rpartition(_OPTIONS)
-    if not found or not listed.startswith("A: "):
-        raise ValueError(f"the question has no line 'Options: A: ..': {stated[-80:]!r}")
-    choices: dict[str, str] = {}
-    rest = listed[3:]
-    for letter, following in zip("ABCDE", "BCDEF", strict=True):
-        choices[letter], more, rest = rest.partition(f", {following}: ")
+    """The authors' question as (question, options); what they left empty is `nan` there and no option here."""
+    question, found, listed = stated.rpartition(_ON_ONE_LINE)
+    separator = ", {}: " if found else "\n({})"
+    if not found:
+        opening = _ON_LINES.search(stated)
+        if opening is None:
+            raise ValueError(f"the question states no options: {stated[-80:]!r}")
+        question, listed = stated[: opening.start()], stated[opening.end() :]
+    texts: list[str] = []
+    for following in "BCDE":
+        option, more, listed = listed.partition(separator.format(following))
+        texts.append(option)
         if not more:
             break
-    return question, choices
+    return question, {
+        letter: option
+        for letter, option in labelled([option.strip() for option in texts]).items()
+        if not is_missing(option)
+    }
 
 
-def stated(sample: Sample) -> str:
-    """The question as the authors state it, with its options on one line."""
-    return sample.question + _OPTIONS + ", ".join(f"{letter}: {text}" for letter, text in sample.choices.items())
+def with_options(question: str, choices: Mapping[str, str]) -> str:
+    """The question with its options in the authors' form; the hint of MathVista's questions tells which.
+
+    Of a question with fewer than four options they state the others as `nan`, and so does this.
+    """
+    four = [(letter, choices.get(letter, "nan")) for letter in "ABCD"]
+    if question.startswith("Hint: "):
+        return f"{question}\nChoices:" + "".join(f"\n({letter}) {option}" for letter, option in four)
+    return f"{question}\nOptions: " + ", ".join(f"{letter}: {option}" for letter, option in four)
 
 
 def prompt(sample: Sample) -> str:
     """The prompt of the authors' own run (eval/vlmeval/vlm/llava_next.py: a question without option columns)."""
-    return f"{stated(sample)}\nAnswer the question directly."
+    return f"{sample.meta['stated']}\nAnswer the question directly."
 
 
 TASK = Task(

@@ -41,8 +41,8 @@ def from_hub(row: Row) -> Sample:
 
 def _sample(index: str, row: Row, choices: dict[str, str]) -> Sample:
     shown, answer = images(row), text(row, "answer").strip()
-    if not answer:
-        raise ValueError("the answer is empty")
+    if choices and len(answer) == 1 and answer.isupper() and answer not in choices and answer not in "ABCD":
+        raise ValueError(f"the answer {answer!r} is not one of the options {', '.join(choices)}")
     meta = {"form": "multiple choice" if choices else "open"}
     return Sample(index, text(row, "question"), answer, shown, choices, meta, image_cluster(shown))
 

@@ -283,8 +283,6 @@ def test_mmstar_rule(text, extracted, score):
         ("I see (A) and (B).\n\nSo it is (B)", "B"),
         ("(A) then\n\n nothing", "A"),
         ("(A) or (C)", None),
-        ("(B).", None),
-        ("B.", None),
         ("(D) x", None),  # not offered
         ("", None),
     ],
@@ -295,6 +293,14 @@ def test_blink_rule(text, letter):
     verdict = answered(outcome, None)
     assert verdict.extracted == (letter or "")
     assert verdict.score == (letter == "B")
+
+
+def test_blink_without_a_judge_takes_the_only_option_named():
+    sample = Sample("1", "q", "B", choices=OPTIONS)
+    verdict = answered(blink(sample, Response("It is **B**.")), None)
+    assert (verdict.extracted, verdict.score, verdict.rule) == ("B", 1, "the only option named")
+    assert answered(blink(sample, Response("It is **B**.")), "(A)").score == 0
+    assert answered(blink(sample, Response("It is B or C")), None).state is State.UNPARSED
 
 
 def test_named_option_does_not_read_not_applicable_as_a():

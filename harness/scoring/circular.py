@@ -11,7 +11,9 @@ PASS_STEP = 1_000_000
 
 
 def group_index(index: str) -> str:
-    """The index of the main row of the circular group that a row belongs to."""
+    """The index of the main row of the circular group that a row belongs to; ValueError if it is no number."""
+    if not index.isdecimal():
+        raise ValueError(f"the index {index!r} is not a number, so its circular group is unknown")
     return str(int(index) % PASS_STEP)
 
 
