@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.api import OFFICIAL, HarnessError, Rules, Task
 
-KINDS = ("tasks", "protocols", "models", "judges", "trainers", "checkpoints", "commands")
+KINDS = ("tasks", "protocols", "models", "judges", "trainers", "checkpoints", "suites", "commands")
 
 
 @cache
@@ -33,13 +33,22 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The plug-in object; an unknown name is a HarnessError with the nearest names."""
+    """The plug-in object.
+
+    Raises HarnessError for an unknown name (with the nearest names) and for a plug-in that cannot be imported.
+    """
     entries = _entries(kind)
     if name not in entries:
         near = difflib.get_close_matches(name, entries, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise HarnessError(f"no {kind[:-1]} is called {name!r}", f"{hint}`harness {kind}` lists the installed ones")
-    return entries[name].load()
+    try:
+        return entries[name].load()
+    except (ImportError, AttributeError) as error:
+        raise HarnessError(
+            f"the {kind[:-1]} {name!r} ({entries[name].value}) cannot be loaded: {error}",
+            "`harness doctor` says what is missing; --debug shows where it fails",
+        ) from error
 
 
 def task(name: str) -> Task:

@@ -1,0 +1,184 @@
+"""The leaderboard: a row for each (run, model or stage, protocol, judge), a column for each benchmark.
+
+docs/leaderboard.md documents the columns; their names are stable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.api import HarnessError, Metrics
+from harness.report.csv_file import as_csv, merge, write_text
+from harness.scoring.aggregate import standard_error
+from harness.store import Result, Store
+from harness.suites import Composite, load_suites
+
+KEY = ("run", "model", "protocol", "judge")
+COLUMNS = ("run", "model", "method", "stage", "protocol", "judge", "data", "fingerprint")
+AVERAGE = ("average", "average_se", "average_n")
+_FINGERPRINT = 16  # hexadecimal digits, enough to tell models apart
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: who (the values of COLUMNS) and the metrics by benchmark, composites included."""
+
+    who: Mapping[str, str]
+    metrics: Mapping[str, Metrics]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Entries, the benchmarks in column order, and those that the average counts (composites for their parts)."""
+
+    entries: Sequence[Entry]
+    benchmarks: Sequence[str]
+    counted: Sequence[str]
+
+
+def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path | None = None) -> Leaderboard:
+    """The leaderboard of run folders; the average is over the benchmarks of `suite` that a row has.
+
+    Raises HarnessError for a folder that is no run, and for two runs of the same name.
+    """
+    suites = load_suites(suites_file)
+    selection = suites.resolve(suite)
+    entries: list[Entry] = []
+    seen: dict[str, Path] = {}
+    for folder in map(Path, folders):
+        name = folder.resolve().name
+        if name in seen:
+            raise HarnessError(
+                f"two runs are called {name!r}: {seen[name]} and {folder}", "rename a folder: the name is the row's key"
+            )
+        seen[name] = folder
+        with Store(folder, write=False) as store:
+            entries.extend(entries_of(store, name, suites.composites))
+    found = dict.fromkeys(name for entry in entries for name in entry.metrics)
+    order = _columns(selection.tasks, suites.composites)
+    benchmarks = [name for name in order if name in found] + [name for name in found if name not in order]
+    return Leaderboard(entries, benchmarks, counted(selection.tasks, suites.composites))
+
+
+def entries_of(store: Store, run: str, composites: Mapping[str, Composite]) -> list[Entry]:
+    """The rows of one run, in the order in which its models were evaluated."""
+    rows: dict[tuple[str, str, str], list[Result]] = {}
+    for result in store.results():
+        rows.setdefault((result.cell.model, result.cell.protocol, result.cell.judge), []).append(result)
+    entries = []
+    for results in rows.values():
+        metrics = {r.cell.task: replace(r.metrics, units=tuple(store.units(r.cell))) for r in results}
+        for name, composite in composites.items():
+            if set(composite.mean) <= metrics.keys():
+                metrics[name] = composite.combine(metrics)
+        entries.append(Entry(_who(run, results), metrics))
+    return entries
+
+
+def _who(run: str, results: Sequence[Result]) -> dict[str, str]:
+    cell, stage = results[0].cell, results[0].stage
+    return {
+        "run": run,
+        "model": cell.model,
+        "method": str(stage.get("method", "")),
+        "stage": str(stage.get("name", "")),
+        "protocol": cell.protocol,
+        "judge": cell.judge,
+        "data": "+".join(dict.fromkeys(r.edition for r in results)),
+        "fingerprint": "+".join(dict.fromkeys(r.fingerprint[:_FINGERPRINT] for r in results)),
+    }
+
+
+def _columns(tasks: Sequence[str], composites: Mapping[str, Composite]) -> list[str]:
+    """The tasks in order, each composite behind its last part."""
+    order = list(tasks)
+    for name, composite in composites.items():
+        if set(composite.mean) <= set(order):
+            order.insert(1 + max(order.index(part) for part in composite.mean), name)
+    return order
+
+
+def counted(tasks: Iterable[str], composites: Mapping[str, Composite]) -> list[str]:
+    """What an average over the tasks counts: a composite whose parts are all there stands for them, once."""
+    names = list(tasks)
+    owner = {part: name for name, made in composites.items() if set(made.mean) <= set(names) for part in made.mean}
+    return list(dict.fromkeys(owner.get(name, name) for name in names))
+
+
+def average(metrics: Mapping[str, Metrics], names: Iterable[str]) -> Metrics | None:
+    """Unweighted mean of the named benchmarks that are there (n counts them); None if none is.
+
+    Its standard error clusters across benchmarks (two of them may ask about the same image), each benchmark's units
+    around its own mean: the benchmarks are fixed, only their items are a sample.
+    """
+    parts = [metrics[name] for name in names if name in metrics]
+    if not parts:
+        return None
+    share = 1 / len(parts)
+    centred = [
+        replace(unit, score=unit.score - part.score / 100, weight=unit.weight * share)
+        for part in parts
+        for unit in part.units
+    ]
+    return Metrics(sum(part.score for part in parts) * share, 100 * standard_error(centred, 0.0), len(parts), {})
+
+
+# ---------------------------------------------------------------- formats
+
+
+def records(board: Leaderboard) -> tuple[list[str], list[dict[str, str]]]:
+    """Column names and rows as the CSV has them; an empty cell means not evaluated (or no error bar, for n = 1)."""
+    columns = [*COLUMNS, *AVERAGE]
+    for name in board.benchmarks:
+        columns += [name, f"{name}_se", f"{name}_n"]
+    rows = []
+    for entry in board.entries:
+        row = dict(entry.who)
+        for name, metrics in [("average", average(entry.metrics, board.counted)), *entry.metrics.items()]:
+            if metrics is not None:
+                row[name], row[f"{name}_se"] = _number(metrics.score), _number(metrics.stderr)
+                row[f"{name}_n"] = str(metrics.n)
+        rows.append(row)
+    return columns, rows
+
+
+def markdown(board: Leaderboard) -> str:
+    """A Markdown table: score ± standard error, the average with its number of benchmarks."""
+    heads = ["model", "run", "data", "protocol", "judge", "average", *board.benchmarks]
+    lines = [" | ".join(heads), " | ".join([":--"] * 5 + ["--:"] * (len(heads) - 5))]
+    for entry in board.entries:
+        mean = average(entry.metrics, board.counted)
+        cells = [entry.who[name].replace("|", "\\|") for name in heads[:5]]
+        cells.append(f"{_with_error(mean)} ({mean.n})" if mean else "")
+        cells += [_with_error(entry.metrics[b]) if b in entry.metrics else "" for b in board.benchmarks]
+        lines.append(" | ".join(cells))
+    return "".join(f"| {line} |\n" for line in lines)
+
+
+def write_csv(
+    path: Path | str, folders: Sequence[Path | str], *, append: bool = False, suite: str = "full",
+    suites_file: Path | None = None,
+) -> Leaderboard:  # fmt: skip
+    """Write the leaderboard of runs as CSV, whole or not at all.
+
+    With `append`, rows of the file that have the same run, model, protocol and judge are replaced in place, others
+    kept, and new columns added at the end. Two processes may append to one file.
+    """
+    board = read(folders, suite, suites_file)
+    columns, rows = records(board)
+    if append:
+        merge(Path(path), KEY, columns, rows)
+    else:
+        write_text(Path(path), as_csv(columns, rows))
+    return board
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
+def _with_error(metrics: Metrics) -> str:
+    return f"{metrics.score:.2f}" + ("" if math.isnan(metrics.stderr) else f" ± {metrics.stderr:.2f}")
