@@ -228,6 +228,8 @@ class Recipe(Part):
             raise ValueError("masking.fixed_ratio needs masking.order: fixed")
         if self.masking.criterion == "wanda" and self.masking.threshold == "global":
             raise ValueError("masking: wanda compares weights within an output row and has no global threshold")
+        if self.masking.criterion == "wanda" and self.masking.scope == "all_2d":
+            raise ValueError("masking: wanda scores the inputs of linear layers; choose lm_linear or lm+vision_linear")
         if self.reward.judge.prompts == "paper" and self.reward.judge.name == "rule":
             raise ValueError("reward.judge: the paper's prompts need an LLM judge, not `rule`")
         return self
