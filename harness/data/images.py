@@ -15,7 +15,7 @@ MAX_PIXELS = 64_000_000
 MAX_ENCODED_BYTES = 256 * 2**20
 
 #: Formats that are plain raster decoders; others (EPS, WMF, ...) start programs or read further files.
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 #: What Pillow's decoders raise on damaged input, beside their own errors (which are OSError).
 _DAMAGED = (
