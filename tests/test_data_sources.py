@@ -254,8 +254,13 @@ def test_image_columns_may_be_numbered_lists_or_binary(tmp_path: Path) -> None:
     rows = [{"question": "?", "answer": "1", "image": [struct, {"bytes": png(2), "path": None}]}]
     write_parquet(tmp_path / "b/Toy/data/test-0.parquet", rows, image=pa.list_(IMAGE))
     write_parquet(tmp_path / "c/Toy/test-0.parquet", [{"question": "?", "answer": "1", "image": png(3)}])
-    shown = [[i.read() for i in open_dataset(toy(), tmp_path / name)[0].images] for name in "abc"]
-    assert shown == [[png(1)], [png(1), png(2)], [png(3)]]
+    write_parquet(tmp_path / "d/Toy/toy.parquet", [{"question": "?", "answer": "1", "image": png(4)}])
+    shown = [[i.read() for i in open_dataset(toy(), tmp_path / name)[0].images] for name in "abcd"]
+    assert shown == [[png(1)], [png(1), png(2)], [png(3)], [png(4)]]
+    assert open_dataset(toy(), tmp_path / "d/Toy")[0].images[0].read() == png(4)
+    write_parquet(tmp_path / "e/Toy/data/train-0.parquet", [{"question": "?", "answer": "1", "image": png(3)}])
+    with pytest.raises(HarnessError, match="no data for the task"):
+        open_dataset(toy(), tmp_path / "e")
 
 
 @pytest.fixture

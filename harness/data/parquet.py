@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from harness.data.images import inside
 from harness.data.rows import RawRow, SameAs
 
 _BATCH_ROWS = 32
+_SPLIT_NAME = re.compile(r"(train|test|testmini|val|validation|dev)[-.]")
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def parquet_files(root: Path, hub: HubSet) -> tuple[list[Path], list[str]]:
     """(files of the task's configs and split below `root`, the patterns that were looked for)."""
     owner, _, name = hub.repo.rpartition("/")
     looked: list[str] = []
-    for base in dict.fromkeys((root / name, root / owner / name)):
+    for base in dict.fromkeys((root / name, root / owner / name, *([root] if root.name == name else []))):
         found: list[Path] = []
         for config in hub.configs:
             folders = [base / config] if config != "default" else [base / "data", base / "default", base]
@@ -123,8 +125,7 @@ def parquet_files(root: Path, hub: HubSet) -> tuple[list[Path], list[str]]:
 
 
 def _shards(folder: Path, split: str) -> list[Path]:
-    return sorted(
-        path
-        for path in (folder.glob("*.parquet") if folder.is_dir() else ())
-        if path.name.startswith(f"{split}-") or path.stem == split
-    )
+    """The parquet files of the split; all files of a folder whose names speak of no split at all."""
+    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    named = [path for path in files if path.name.startswith(f"{split}-") or path.stem == split]
+    return named or ([] if any(_SPLIT_NAME.match(path.name) for path in files) else files)
