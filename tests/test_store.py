@@ -76,9 +76,9 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path):
     with Store(tmp_path) as store:
         fill(store)
         store._db.execute("PRAGMA max_page_count = 30")
+        many = [(i.to_bytes(32), Response("x" * 4000)) for i in range(1000)]
         with pytest.raises(HarnessError, match="free disk space"):
-            for i in range(1000):
-                store.add_responses([(i.to_bytes(32), Response("x" * 4000))])
+            store.add_responses(many)
     with Store(tmp_path) as store:
         assert store.results() == [result()]
 
