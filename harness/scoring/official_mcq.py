@@ -115,7 +115,9 @@ def option_letter(text: str, choices: Mapping[str, str]) -> tuple[str, str] | No
     label = _LABEL.match(opening)
     if label and label[1] in choices:
         return label[1], "label"
-    named = [found[1] for found in _PHRASE.finditer(text) if found[1] in choices]
+    lowered = text.lower()  # a cheap look before the search: most responses hold no cue
+    cued = any(cue in lowered for cue in ("answer", "option", "choice"))
+    named = [found[1] for found in _PHRASE.finditer(text) if found[1] in choices] if cued else []
     if named:
         return named[-1], "phrase"
     said = text.strip(_MARKUP + ".").casefold()
