@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 #: Tokens a batch may hold; a row counts its prompt and at most this many of its new tokens (few use all of them).
 _NEW_TOKENS_COUNTED = 128
-BATCH_TOKENS = {"cpu": 16_384, "cuda": 131_072}
+BATCH_TOKENS = {"cpu": 6_144, "cuda": 131_072}
 
 
 def open_model(spec: str, **options: Any) -> HFModel:
@@ -55,7 +55,7 @@ class HFModel:
 
     def __init__(
         self, module: Any, processor: Any, *, name: str, fingerprint: Callable[[], str] | None = None,
-        batch_tokens: int | None = None, window: int = 512, window_bytes: int = 1 << 30, workers: int = 0,
+        batch_tokens: int | None = None, window: int = 512, window_bytes: int = 2 << 30, workers: int = 0,
     ) -> None:  # fmt: skip
         self.name = name
         self.module = module

@@ -114,7 +114,7 @@ def load_module(folder: Path, device: str, dtype: str, attention: str) -> Any:
     absent = sorted({*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])})
     if absent:  # transformers would draw them at random and only warn
         raise HarnessError(
-            f"model {folder} lacks {len(absent)} weight(s) of its config.json or has another shape of them: {absent[0]}",
+            f"model {folder} lacks {len(absent)} weight(s) of its config.json, or their shape is another: {absent[0]}",
             "copy all *.safetensors files and the config.json that belongs to them",
         )
     return module.eval()

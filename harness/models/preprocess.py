@@ -204,8 +204,26 @@ class Preprocessor:
     def _processor(self) -> Any:
         if not hasattr(self._local, "processor"):
             with self._lock:
-                self._local.processor = copy.deepcopy(self._source)
+                self._local.processor = _merging_once(copy.deepcopy(self._source))
         return self._local.processor
+
+
+def _merging_once(processor: Any) -> Any:
+    """Let a processor merge and validate its settings once: it does so at every call, a third of a small prompt's time.
+
+    We always pass the same settings (return_tensors, add_special_tokens), which are the key.
+    """
+    merge = processor._merge_kwargs
+    known: dict[str, Any] = {}
+
+    def merged(*args: Any, tokenizer_init_kwargs: Any = None, **kwargs: Any) -> Any:
+        key = repr((args, kwargs))
+        if key not in known:
+            known[key] = merge(*args, tokenizer_init_kwargs=tokenizer_init_kwargs, **kwargs)
+        return {kind: dict(value) if isinstance(value, dict) else value for kind, value in known[key].items()}
+
+    processor._merge_kwargs = merged
+    return processor
 
 
 def collate(batch: Sequence[Prepared], pad_token_id: int) -> dict[str, torch.Tensor]:
