@@ -3,7 +3,8 @@
 import pytest
 
 from harness import registry
-from harness.api import OFFICIAL, Image, Response, Scored, State, Verdict
+from harness.api import OFFICIAL, HarnessError, Image, Response, Scored, State, Verdict
+from harness.data import open_dataset
 from tasks import ai2d, blink, mmbench, mmstar, realworldqa, seedbench, seedbench2_plus
 
 ONE, TWO = Image.from_bytes(b"one"), Image.from_bytes(b"two")
@@ -245,9 +246,12 @@ def test_realworldqa_keeps_the_published_rows_whose_gold_is_an_empty_option():
     assert {text: rules.score(sample, Response(text)).score for text in "ABC"} == {"A": 0, "B": 0, "C": 1}
 
 
-def test_real_mmbench_and_ccbench_rows(shared):
-    from harness.data import open_dataset
+def test_mmbench_v11_is_not_on_the_hub():
+    with pytest.raises(HarnessError, match="TSV file only"):
+        open_dataset(mmbench.EN_V11, "hub")
 
+
+def test_real_mmbench_and_ccbench_rows(shared):
     folder = shared("real/LMUData")
     for name, items in (("mmbench_en", 20), ("mmbench_cn", 20), ("ccbench", 14)):
         task = registry.task(name)

@@ -44,6 +44,11 @@ def open_dataset(
             "leave split and size out, or use --data mini",
         )
     if data == "hub":
+        if not task.hub.repo:
+            raise HarnessError(
+                f"{task.title} is published as a TSV file only, not on the hub",
+                f"download {task.tsv.name}.tsv and use --data FOLDER, or leave the task out",
+            )
         return _opened(HubSource.of(task.hub), task.name, task.from_hub, limit, skip_bad_rows)
     source = _located(task, Path(data))
     build = task.from_hub if isinstance(source, ParquetSource) else task.from_tsv
