@@ -16,6 +16,7 @@ from harness import HarnessError, registry
 from harness.api import Ask, Response, State
 from harness.api import Image as ApiImage
 from harness.scoring.score import open_judge, score_all
+from tasks.mini.baselines import measure
 
 MCQ = {"index", "image", "question", "A", "B", "C", "D", "answer"}
 MMBENCH = MCQ | {"hint", "category", "l2-category", "split"}
@@ -157,6 +158,14 @@ def test_the_target_is_right_under_the_official_protocol(task: str) -> None:
     verdicts = dict(score_all(found.rules["official"], zip(samples, responses, strict=True), judge))
     for number, verdict in verdicts.items():
         assert (verdict.state, verdict.score) == (State.SCORED, 1.0), (samples[number], responses[number], verdict)
+
+
+@pytest.mark.parametrize("task", COLUMNS)
+def test_the_wording_does_not_give_the_answer_away(task: str) -> None:
+    # Two, three or four options, or an open question with yes and no: even a good guess stays below 45 %.
+    found = measure(task, train=600)
+    assert found.majority <= 0.4
+    assert found.blind <= 0.45
 
 
 def test_charts_come_from_real_tables() -> None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tasks.mini.build import LETTERS, SIZE, Row, draws, options, reasoned
+from harness.scoring.mathvista_prompts import hint, query
+from tasks.mini.build import SIZE, Row, draws, options, reasoned
 from tasks.mini.scenes import charts, diagrams, objects, puzzles
 from tasks.mini.scenes.item import Skill
 from tasks.mini.scenes.words import say
@@ -59,26 +60,6 @@ KINDS: dict[Kind, tuple[Skill, ...]] = {
     Kind(CHOICE, "text", None, _VISUAL, "synthetic scene", ("logical reasoning",)): (objects.more, objects.beside),
     Kind(FREE, "list", None, _FIGURE, "bar chart", ("statistical reasoning",)): (puzzles.bar_list,),
 }
-#: What the authors tell the model about the form of the answer (MathVista build_query).
-HINTS = {
-    "text": "Please answer the question and provide the correct option letter, e.g., A, B, C, D, at the end.",
-    "integer": "Please answer the question requiring an integer answer and provide the final value, e.g., 1, 2, 3, "
-    "at the end.",
-    "float1": "Please answer the question requiring a floating-point number with one decimal place and provide the "
-    "final value, e.g., 1.2, 1.3, 1.4, at the end.",
-    "float2": "Please answer the question requiring a floating-point number with two decimal places and provide the "
-    "final value, e.g., 1.23, 1.34, 1.45, at the end.",
-    "list": "Please answer the question requiring a Python list as an answer and provide the final list, e.g., "
-    "[1, 2, 3], [1.2, 1.3, 1.4], at the end.",
-}
-
-
-def query(kind: Kind, question: str, choices: list[str]) -> str:
-    """The authors' query: hint, question, choices."""
-    lines = [f"Hint: {HINTS[kind.answer_type + str(kind.precision or '')]}", f"Question: {question}"]
-    if choices:
-        lines += ["Choices:", *(f"({LETTERS[i]}) {choice}" for i, choice in enumerate(choices))]
-    return "\n".join(lines)
 
 
 def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
@@ -90,10 +71,11 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
         if kind.question_type == CHOICE:
             words, letter = options(drawn)
             choices = [say(word) for word in words]
+        asked = hint(kind.question_type, kind.answer_type, kind.precision)
         target = answer if kind.answer_type == "list" else reasoned(drawn.item, f"({letter})" if letter else answer)
         yield {
             **drawn.columns(),
-            "question": query(kind, drawn.item.question.say(), choices),
+            "question": query(asked, drawn.item.question.say(), "", choices),
             "answer": answer,
             "answer_option": letter,
             "choices": json.dumps(choices) if choices else None,

@@ -95,13 +95,13 @@ def bar_list(rng: Rng) -> Item:
     )
 
 
-def _stepped(rng: Rng, hundredths: int, places: int) -> Item:
+def _stepped(rng: Rng, hundredths: int) -> Item:
     """Read a bar where every grid line stands for a part of one."""
     value = one(rng, NUMBERS)
     series = bank()[one(rng, by("value", lambda values: iter(values))[value])]
     at = one(rng, [i for i, v in enumerate(series.values) if v == value])
     colors = some(rng, COLORS, BARS)
-    amounts = [Text(f"{number * hundredths / 100:.{places}f}") for number in NUMBERS]
+    amounts = [Text(str(number * hundredths / 100)) for number in NUMBERS]
     return Item(
         (bars(series.values, colors),),
         Text("Each line is {}. What is the value of the {} bar?", (Text(f"{hundredths / 100}"), colors[at])),
@@ -114,12 +114,12 @@ def _stepped(rng: Rng, hundredths: int, places: int) -> Item:
 
 def bar_half(rng: Rng) -> Item:
     """Grid lines of one half: one decimal place."""
-    return _stepped(rng, 50, 1)
+    return _stepped(rng, 50)
 
 
 def bar_quarter(rng: Rng) -> Item:
-    """Grid lines of one quarter: two decimal places."""
-    return _stepped(rng, 25, 2)
+    """Grid lines of one quarter: up to two decimal places."""
+    return _stepped(rng, 25)
 
 
 def bar_ends(rng: Rng) -> Item:
