@@ -290,10 +290,13 @@ def test_the_hub_is_asked_once_for_a_pinned_commit_that_the_edition_names(hub: l
     assert hub == [("someone/Toy", None, "val", COMMIT)]
 
 
-def test_without_network_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+@pytest.mark.parametrize(("setting", "value"), [("HF_HUB_OFFLINE", True), ("ENDPOINT", "http://127.0.0.1:9")])
+def test_without_network_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch, setting: str, value: object) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, setting, value)
     with pytest.raises(HarnessError, match=r"(?s)cannot load someone/Toy \(main\) from the hub.*--data mini"):
         open_dataset(toy(), "hub")
+    with pytest.raises(HarnessError, match="no data set on the hub"):
+        open_dataset(toy(hub=HubSet("")), "hub")
 
 
 # ---------------------------------------------------------------- folder and mini

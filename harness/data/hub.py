@@ -30,6 +30,8 @@ class HubSource:
     @classmethod
     def of(cls, hub: HubSet) -> HubSource:
         """Resolve the revision to a commit; a revision that is one needs no network."""
+        if not hub.repo:
+            raise HarnessError("the task has no data set on the hub", "use --data mini, or a folder with its TSV file")
         return cls(hub, hub.revision if _COMMIT.fullmatch(hub.revision) else _resolve(hub))
 
     @property
@@ -54,7 +56,7 @@ class HubSource:
     def rows(self) -> Iterator[RawRow]:
         """Every row; `index` is the row's number over all configs, from 0, where the set has no such column."""
         import datasets
-        import httpx
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library it uses
 
         first = 0
         for config in self.hub.configs:
@@ -62,7 +64,7 @@ class HubSource:
                 loaded = datasets.load_dataset(
                     self.hub.repo, None if config == "default" else config, split=self.hub.split, revision=self.commit
                 )
-            except (OSError, ValueError, httpx.HTTPError) as error:
+            except (OSError, ValueError, HTTPError) as error:
                 raise _failed(self.hub, config, error) from error
             number = 0
             for batch in loaded.with_format("arrow").iter(batch_size=_BATCH_ROWS):
@@ -76,12 +78,12 @@ class HubSource:
 
 
 def _resolve(hub: HubSet) -> str:
-    import httpx
     import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library it uses
 
     try:
         found = huggingface_hub.HfApi().dataset_info(hub.repo, revision=hub.revision, timeout=_TIMEOUT_S).sha
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except (OSError, ValueError, HTTPError) as error:
         raise _failed(hub, hub.revision, error) from error
     if not found:
         raise HarnessError(f"the hub states no commit for {hub.repo}@{hub.revision}", "pin a revision")
