@@ -58,7 +58,7 @@ def test_r_max_of_the_papers_teachers():
         ("name: again\n", r"r\.yaml:5: name is set twice"),
         ("masking: {fixed_ratio: 0.1}\n", r"masking\.fixed_ratio needs masking\.order: fixed"),
         ("responses: {teacher: 0, student: 0}\n", "no question has a response"),
-        ("reward: {judge: {prompts: paper}}\n", "LLM judge"),
+        ("reward: {judge: {grade: paper}}\n", "LLM judge"),
         ("methods: [masters, masters]\n", "listed twice"),
         ("policy: {kl: [1\n", r"r\.yaml:\d+: not YAML"),
     ],

@@ -100,11 +100,12 @@ class Data(Part):
 
 
 class RewardJudge(Part):
-    """Who grades a response 0 or 1. `prompts: paper` are the two calls of its appendix D."""
+    """Who grades a response, and how: `judge` asks once, `paper` makes the two calls of its appendix D, `task` lets the
+    benchmark's own rules score it (for data that comes from a task). `name` as in `--judge`: rule, openai:MODEL, ...
+    """
 
     name: str = "rule"
-    model: str = ""
-    prompts: Literal["rule", "paper"] = "rule"
+    grade: Literal["judge", "paper", "task"] = "judge"
     temperature: Annotated[float, Field(ge=0)] = 0.0
     max_tokens: Annotated[int, Field(ge=1)] = 256
     unreadable: Literal["zero", "drop_question"] = "zero"
@@ -230,8 +231,8 @@ class Recipe(Part):
             raise ValueError("masking: wanda compares weights within an output row and has no global threshold")
         if self.masking.criterion == "wanda" and self.masking.scope == "all_2d":
             raise ValueError("masking: wanda scores the inputs of linear layers; choose lm_linear or lm+vision_linear")
-        if self.reward.judge.prompts == "paper" and self.reward.judge.name == "rule":
-            raise ValueError("reward.judge: the paper's prompts need an LLM judge, not `rule`")
+        if self.reward.judge.grade == "paper" and self.reward.judge.name == "rule":
+            raise ValueError("reward.judge: the paper's two calls need an LLM judge, not `rule`")
         return self
 
     def stages(self) -> list[StageSpec]:
