@@ -6,6 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from harness import HarnessError, registry
 from harness.api import Ask, Response, State
 from harness.api import Image as ApiImage
 from harness.scoring.score import open_judge, score_all
-from tasks.mini.baselines import measure
+from tasks.mini.baselines import measure, table
 
 MCQ = {"index", "image", "question", "A", "B", "C", "D", "answer"}
 MMBENCH = MCQ | {"hint", "category", "l2-category", "split"}
@@ -182,3 +183,9 @@ def test_yes_and_no_are_equally_frequent() -> None:
 def test_an_unknown_split_is_an_error_with_the_known_ones() -> None:
     with pytest.raises(HarnessError, match="no split 'dev'"):
         rows("chartqa", "dev")
+
+
+@pytest.mark.parametrize("task", ["chartqa", "mmbench_cn"])
+def test_the_documented_baselines_are_those_of_the_items(task: str) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "mini.md").read_text(encoding="utf-8")
+    assert table({task: measure(task)}).splitlines()[-1] in page.splitlines()
