@@ -113,11 +113,12 @@ def test_images_in_files_beside_the_tsv(tmp_path: Path) -> None:
     (folder / "images/b.png").write_bytes(png(2))
     first = open_dataset(toy(), folder)
     assert [image.read() for image in first[1].images] == [png(1), png(2)]
+    unread = open_dataset(toy(), folder)
     (folder / "images/b.png").write_bytes(png(200, side=9))
     second = open_dataset(toy(), folder)
     assert second[1].images[1].read() == png(200, side=9)
     assert second.sha256 != first.sha256
-    assert first[1].images[1].read() == png(2)  # an open data set keeps what it opened
+    assert unread[1].images[1].read() == first[1].images[1].read() == png(2)  # an open data set keeps what it opened
 
 
 def test_rows_of_another_split_are_no_items(tmp_path: Path) -> None:
@@ -184,7 +185,11 @@ def test_a_second_open_converts_nothing_and_an_edited_file_is_seen(tmp_path: Pat
 
 def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
     folder = write_tsv(tmp_path / "d", [item(1)])
-    path = open_dataset(toy(), folder).path
+    opened = open_dataset(toy(), folder)
+    path = opened.path
+    (path / "images.bin").write_bytes(bytes(len(png(1))))
+    with pytest.raises(HarnessError, match="damaged"):
+        opened[0].images[0].read()
     for name in ("images.bin", "rows.arrow", "dataset.json"):
         (path / name).write_bytes(b"")
         assert open_dataset(toy(), folder)[0].images[0].read() == png(1)
@@ -295,7 +300,7 @@ def test_without_network_the_hub_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(huggingface_hub.constants, setting, value)
     with pytest.raises(HarnessError, match=r"(?s)cannot load someone/Toy \(main\) from the hub.*--data mini"):
         open_dataset(toy(), "hub")
-    with pytest.raises(HarnessError, match="no data set on the hub"):
+    with pytest.raises(HarnessError, match="TSV file only, not on the hub"):
         open_dataset(toy(hub=HubSet("")), "hub")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from array import array
 from functools import partial
 from pathlib import Path
@@ -17,29 +16,23 @@ _DIGEST = 32
 
 
 class Blob:
-    """Random access to a file by position, from any thread or forked process. Pickles as its path."""
+    """Images by position in a file, from any thread or forked process. Pickles as its path."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = -1
-        self._lock = threading.Lock()
+        self._file = path.open("rb")  # held open: a newer edition at the same path does not change this one
 
     def __reduce__(self) -> tuple[type[Blob], tuple[Path]]:
         return Blob, (self.path,)
 
-    def __del__(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+    def read(self, offset: int, length: int, sha256: str) -> bytes:
+        """The bytes at that position, checked by their hash, so that a damaged disk never shows another image.
 
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes at that position. Not memory-mapped, so that resident memory does not grow with images read."""
-        if self._descriptor < 0:
-            with self._lock:
-                if self._descriptor < 0:
-                    self._descriptor = os.open(self.path, os.O_RDONLY)
-        data = os.pread(self._descriptor, length, offset)
-        if len(data) != length:
-            raise HarnessError(f"{self.path} ends before byte {offset + length}", "delete its folder; it is made again")
+        Not memory-mapped: resident memory does not grow with the images that were read.
+        """
+        data = os.pread(self._file.fileno(), length, offset)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise HarnessError(f"{self.path} has changed or is damaged", "delete its folder; it is made again")
         return data
 
 
@@ -98,4 +91,5 @@ class ImageReader:
 
     def __getitem__(self, number: int) -> Image:
         offset, length = self._offsets[number].as_py(), self._lengths[number].as_py()
-        return Image(self._digests[number].as_py().hex(), partial(self._blob.read, offset, length))
+        sha256 = self._digests[number].as_py().hex()
+        return Image(sha256, partial(self._blob.read, offset, length, sha256))

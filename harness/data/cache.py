@@ -37,7 +37,9 @@ def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tupl
     """
     root = cache_folder() / "data"
     function = _function(build)
-    identity = f"{_VERSION} {task} {function.__module__}.{function.__qualname__} {source.published} {source.key}"
+    code = _code(function)
+    made_of = " ".join(map(str, [*source.files(), code]))  # another installation has another generator and task
+    identity = f"{_VERSION} {task} {function.__qualname__} {source.published} {source.key} {made_of}"
     digest = hashlib.sha256(identity.encode(errors="surrogateescape"))
     entry = root / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', task)[:60]}-{digest.hexdigest()[:16]}"
     if found := valid(entry, source.key):
@@ -50,7 +52,7 @@ def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tupl
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
-        manifest = convert(source, build, _code(function), made)
+        manifest = convert(source, build, code, made)
         if manifest.bad and not keep_bad:
             return entry, manifest
         manifest.write(made)

@@ -30,8 +30,6 @@ class HubSource:
     @classmethod
     def of(cls, hub: HubSet) -> HubSource:
         """Resolve the revision to a commit; a revision that is one needs no network."""
-        if not hub.repo:
-            raise HarnessError("the task has no data set on the hub", "use --data mini, or a folder with its TSV file")
         return cls(hub, hub.revision if _COMMIT.fullmatch(hub.revision) else _resolve(hub))
 
     @property

@@ -20,7 +20,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 #: What Pillow's decoders raise on damaged input, beside their own errors (which are OSError).
 _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ArithmeticError, AttributeError,
-    RuntimeError, NotImplementedError, struct.error, zlib.error, MemoryError,
+    RuntimeError, struct.error, zlib.error, MemoryError,
 )  # fmt: skip
 
 
