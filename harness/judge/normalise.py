@@ -18,11 +18,9 @@ _LONGEST_NUMBER = 300  # in characters; a longer one is compared as it is writte
 
 def words(text: str) -> list[str]:
     """The words and numbers of a text in comparable form; articles are dropped unless nothing else is there."""
-    found = [
-        _number(word) if word[-1].isdecimal() else word
-        for word in _WORD.findall(text.translate(_FULL_WIDTH).casefold())
-    ]
-    return [word for word in found if word not in _ARTICLES] or found
+    found = _WORD.findall(text.translate(_FULL_WIDTH).casefold())
+    form = {word: _number(word) if word[-1].isdecimal() else word for word in set(found)}
+    return [form[word] for word in found if word not in _ARTICLES] or found
 
 
 def same(one: str, other: str) -> bool:
@@ -37,7 +35,7 @@ def contains(text: Sequence[str], part: Sequence[str]) -> bool:
 
 
 def _joined(found: Sequence[str]) -> str:
-    return "".join(f" {word} " for word in found)
+    return f" {'  '.join(found)} "  # two blanks between, so that a part begins and ends with a blank of its own
 
 
 def _number(written: str) -> str:

@@ -92,7 +92,9 @@ _SIMPLE = re.compile(r"-?(?:(?<!\d)\d++\.\d++|\.\d++|(?<!\d)\d++\b)(?![eE][+-]?\
 def read_open(response: str) -> list[Value]:
     """All that a response may mean: the tail of each line behind a word such as "is", and every number in these."""
     tails = _key_tails(response)
-    found = [*tails, *(number for tail in tails for number in _numbers(tail))]
+    found = dict.fromkeys(tails)
+    for tail in tails:
+        found.update(dict.fromkeys(_numbers(tail)))
     return list(dict.fromkeys(value for text in found for value in normalise(text)))
 
 
