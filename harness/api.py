@@ -143,6 +143,7 @@ class Verdict:
 class Ask:
     """A scoring rule's question to the judge; `data` holds the fields a rule-based judge decides by.
 
+    `recorded_only`: the rule decides by itself unless a judge has a recorded answer; no other judge is asked (None).
     `purpose` is `match` (response to option), `extract` (answer from response), `grade` (score in [0, 1]) or
     `reward` (0/1). The judge answers with text, or with None where it has no rule for the purpose.
     """
@@ -153,6 +154,7 @@ class Ask:
     temperature: float = 0.0
     max_tokens: int = 256
     data: Mapping[str, Any] = field(default_factory=dict)
+    recorded_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +292,10 @@ class Model(Protocol):
 
 
 class Judge(Protocol):
-    """Answers Asks. The text, None (no rule decides), or an Exception object for an Ask that failed for good."""
+    """Answers Asks. The text, None (no rule decides), or an Exception object for an Ask that failed for good.
+
+    A judge whose answers were recorded by upstream says so by an attribute `recorded` that is true.
+    """
 
     name: str
 

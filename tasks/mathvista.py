@@ -90,27 +90,26 @@ def request(sample: Sample) -> Request:
 # ---------------------------------------------------------------- extraction and score
 
 
-def score(sample: Sample, response: Response) -> Verdict | Scoring:
-    """A response that is an answer is read literally; from any other the judge extracts it (extract_answer.py)."""
+def score(sample: Sample, response: Response) -> Scoring:
+    """A response that is an answer is read literally; from any other the judge extracts it (extract_answer.py).
+
+    An extraction that upstream's own result file states is taken as it is, as calculate_score.py does.
+    """
     meta, choices = sample.meta, list(sample.choices.values())
-    read = read_literally(response.text, meta["question_type"], meta["answer_type"], choices)
-    return _extract(sample, response) if read is None else compare(sample, response, read, "mathvista:literal")
-
-
-def _extract(sample: Sample, response: Response) -> Scoring:
-    meta = sample.meta
-    data = {
-        "id": sample.id,
-        "response": response.text,
-        "question_type": meta["question_type"],
-        "answer_type": meta["answer_type"],
-        "choices": list(sample.choices.values()),
-    }
-    prompt = extraction_prompt(meta["query"], response.text)
-    reply = yield Ask("extract", prompt, max_tokens=1024, data=data)
-    if reply is None:
-        return unread(response, "mathvista:extract")
-    return compare(sample, response, reply.strip(), "mathvista:extract")
+    kinds = {"question_type": meta["question_type"], "answer_type": meta["answer_type"], "choices": choices}
+    literal = read_literally(response.text, **kinds)
+    reply = yield Ask(
+        "extract",
+        extraction_prompt(meta["query"], response.text),
+        max_tokens=1024,
+        data={"id": sample.id, "response": response.text, **kinds},
+        recorded_only=literal is not None,
+    )
+    if reply is not None:
+        return compare(sample, response, reply.strip(), "mathvista:extract")
+    if literal is not None:
+        return compare(sample, response, literal, "mathvista:literal")
+    return unread(response, "mathvista:extract")
 
 
 def compare(sample: Sample, response: Response, extraction: str, rule: str) -> Verdict:

@@ -140,6 +140,14 @@ def test_the_rule_judge_reads_plain_answers_and_declines_the_rest() -> None:
     assert score(mathvista.TASK, sample(**NUMBER), "nan").state is State.UNPARSED
 
 
+def test_a_recorded_extraction_is_taken_as_it_is() -> None:
+    """Some of the official result files hold extractions that do not follow from the response beside them."""
+    stated = RecordedJudge({("7", "extract"): "(B)"})
+    assert score(mathvista.TASK, sample(), "red", judge=stated).extracted == "blue"
+    assert score(mathvista.TASK, sample(), "red", judge=RecordedJudge({})).extracted == "red"
+    assert score(mathvista.TASK, sample(), "It is red", judge=RecordedJudge({})).state is State.JUDGE_FAILED
+
+
 def test_nearest_option_reads_what_is_no_letter() -> None:
     """The official rule: even an empty response is compared with the options, the first of the nearest is taken."""
     assert score(mathvista.TASK, sample(), "").extracted == "red"

@@ -13,19 +13,22 @@ class RecordedJudge:
     For imported runs: MathVista's extractions are ("1", "extract"), MM-Vet's grades ("v1_0", "grade").
     """
 
+    recorded = True
+
     def __init__(self, answers: Mapping[tuple[str, str], str], name: str = "recorded") -> None:
         self.name = name
         self._answers = answers
 
     def answer(self, asks: Sequence[Ask]) -> Sequence[str | Exception | None]:
         """The recorded text of each Ask; an error for one that was not recorded, so that it counts as judge_failed."""
-        return [self._answer(str(ask.data.get("id", "")), ask.purpose) for ask in asks]
+        return [self._answer(ask) for ask in asks]
 
-    def _answer(self, sample: str, purpose: str) -> str | HarnessError:
-        try:
-            return self._answers[sample, purpose]
-        except KeyError:
+    def _answer(self, ask: Ask) -> str | HarnessError | None:
+        sample = str(ask.data.get("id", ""))
+        found = self._answers.get((sample, ask.purpose))
+        if found is None and not ask.recorded_only:
             return HarnessError(
-                f"no recorded answer for item {sample!r}, purpose {purpose!r}",
-                "import the file that holds the judge's answers, or score with --judge openai:MODEL",
+                f"no recorded answer for item {sample!r}, purpose {ask.purpose!r}",
+                "import the file that holds the judge's answers, or score with another judge",
             )
+        return found

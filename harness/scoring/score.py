@@ -72,6 +72,7 @@ def score_all(rules: Rules, items: Iterable[tuple[Sample, Response]], judge: Jud
     fallbacks are drawn last, in the protocol's own order, so that they are what upstream's seed gives.
     """
     waiting: list[_Open] = []
+    recorded = bool(getattr(judge, "recorded", False))
     for index, (sample, response) in enumerate(items):
         if response.finish == "error":
             yield index, unread(response)
@@ -82,6 +83,8 @@ def score_all(rules: Rules, items: Iterable[tuple[Sample, Response]], judge: Jud
             continue
         item = _Open(index, sample, outcome)
         verdict = item.advance(None)
+        if isinstance(item.step, Ask) and item.step.recorded_only and not recorded:
+            verdict = item.advance(None)
         if verdict is None:
             waiting.append(item)
         else:
