@@ -81,6 +81,15 @@ class Loss(NamedTuple):
     kl: Tensor
 
 
+class Held(NamedTuple):
+    """What stays fixed when the same batch is evaluated again after an update: its log-probabilities [N] and advantages
+    [R] before it. With it the ratio is pi / pi_old, so that the loss shows what the update did.
+    """
+
+    logp: Tensor
+    advantage: Tensor
+
+
 def response_sums(values: Tensor, layout: Layout) -> Tensor:
     """The sum of a token value [N] over each response [R]; 0 for a response without tokens."""
     return values.new_zeros(len(layout.group)).index_add(0, layout.response, values)
@@ -122,6 +131,12 @@ def group_advantages(
     return centred / (variance.sqrt()[group] + epsilon)
 
 
+def _advantages(reward: Tensor, layout: Layout, objective: Objective) -> Tensor:
+    return group_advantages(
+        reward, layout.group, objective.advantage_scale, objective.advantage_epsilon, objective.advantage_ddof
+    )
+
+
 def k3(logp: Tensor, reference_logp: Tensor) -> Tensor:
     """Schulman's k3 estimate of KL(student || reference) per token: exp(d) - d - 1 with d = reference - student."""
     d = reference_logp - logp
@@ -141,6 +156,7 @@ def loss_of_batch(
     accuracy: Tensor | None = None,
     reference_logp: Tensor | None = None,
     responses_in_step: int | None = None,
+    held: Held | None = None,
 ) -> Loss:
     """Eq. 8: the mean over responses of [-(ratio * A - kl * k3), mean over tokens] + D.
 
@@ -162,10 +178,8 @@ def loss_of_batch(
     if objective.policy > 0:
         if accuracy is None:
             raise ValueError("the policy term needs the accuracy of each response")
-        advantage = group_advantages(
-            reward, layout.group, objective.advantage_scale, objective.advantage_epsilon, objective.advantage_ddof
-        )
-        ratio = (logp - logp.detach()).exp()
+        advantage = held.advantage if held else _advantages(reward, layout, objective)
+        ratio = (logp - (held.logp if held else logp).detach()).exp()
         policy_response = -response_means(ratio * advantage[layout.response], layout)
         if objective.kl > 0:
             if reference_logp is None:
