@@ -20,27 +20,28 @@ UNREADABLE = "unreadable"
 
 # Appendix D of arXiv 2512.22238, as printed.
 _GRADE_SYSTEM = (
-    "You are an evaluation assistant that gives accuracy scores compared with Ground Truth and Generated Text from AI. "
-    "Question is in <question> </question> tag. Ground Truth is in <ground truth> </ground truth> tag. Generated Text "
-    "in <generated text> </generated text> tag. After reading the Question, compare the Generated Text against the "
-    "Ground Truth summary: - If the Generated Text fully and correctly captures the core point -> 1 - If it is incorrect "
-    "or irrelevant -> 0 - If it has repetitive response -> 0 - If it has empty response -> 0. Output the numerical "
-    "evaluation score (0 or 1) after giving a brief explanation. The evaluation score should be wrapped in <answer> "
-    "</answer> tag."
+    "You are an evaluation assistant that gives accuracy scores compared with Ground Truth and Generated Text from "
+    "AI. Question is in <question> </question> tag. Ground Truth is in <ground truth> </ground truth> tag. "
+    "Generated Text in <generated text> </generated text> tag. After reading the Question, compare the Generated "
+    "Text against the Ground Truth summary: - If the Generated Text fully and correctly captures the core point -> "
+    "1 - If it is incorrect or irrelevant -> 0 - If it has repetitive response -> 0 - If it has empty response -> "
+    "0. Output the numerical evaluation score (0 or 1) after giving a brief explanation. The evaluation score "
+    "should be wrapped in <answer> </answer> tag."
 )
 _GRADE_USER = (
     "<question> {} </question> <ground truth> {} </ground truth> <generated text> {} </generated text> Provide the "
-    "numerical evaluation score after giving a brief explanation. The evaluation score should be wrapped in <answer> "
-    "</answer> tag."
+    "numerical evaluation score after giving a brief explanation. The evaluation score should be wrapped in "
+    "<answer> </answer> tag."
 )
 _READ_SYSTEM = (
-    "You are an evaluation assistant that gives binary accuracy scores (0 or 1) based on the provided overall summary. "
-    "The summary will be wrapped inside <overall_summary> and </overall_summary> tag. After reading the summary, "
-    "briefly output the integer score (0 or 1) without any text. Your final output must include only the integer value."
+    "You are an evaluation assistant that gives binary accuracy scores (0 or 1) based on the provided overall "
+    "summary. The summary will be wrapped inside <overall_summary> and </overall_summary> tag. After reading the "
+    "summary, briefly output the integer score (0 or 1) without any text. Your final output must include only the "
+    "integer value."
 )
 _READ_USER = (
-    "<overall_summary> {} </overall_summary> Please output your integer accuracy score (0 or 1) based on the summary "
-    "above without any text."
+    "<overall_summary> {} </overall_summary> Please output your integer accuracy score (0 or 1) based on the "
+    "summary above without any text."
 )
 _BARE = re.compile(r"\s*([01])\s*\.?\s*")
 _TAGGED = re.compile(r"<answer>\s*([01])\s*</answer>")
