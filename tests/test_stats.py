@@ -49,7 +49,9 @@ def test_bootstrap_spread_is_scipys():
 
 def test_sign_flip_is_the_exact_enumeration():
     d = np.array([1, 1, 1, -1, 0.5, 2, 0])
-    flips = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))]
+    flips = [
+        abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))
+    ]
     exact = np.mean(np.array(flips) >= abs(d.sum()) - 1e-9)
     assert sign_flip(d, 100_000, np.random.default_rng(0)) == pytest.approx(exact, abs=0.005)
 

@@ -25,6 +25,9 @@ VERBS = {
     "score": Verb(
         "harness.cli.score:score", "Score stored responses again, under one protocol or all; no model is asked."
     ),
+    "compare": Verb(
+        "harness.cli.compare:compare", "Compare models or methods on the same items: differences, intervals, p."
+    ),
     "leaderboard": Verb("harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV or Markdown."),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),

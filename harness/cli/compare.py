@@ -1,0 +1,59 @@
+"""`harness compare`: is one model better than another on the same items?"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import click
+
+_EXAMPLES = """\b
+Examples:
+  harness compare runs/embedded                               each method against the one before it
+  harness compare runs/embedded --a masters --b naive-kd --base embedded/student --teacher embedded/large
+  harness compare runs/monday runs/tuesday --a tuesday:my-model --b monday:my-model
+  harness compare runs/full-mini --a embedded/large --b embedded/student --format md
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--a", "a", help="Model or method.  [default: every method, each against the one before it]")
+@click.option("--b", "b", help="Model or method to compare it with.")
+@click.option("--base", help="Untrained student: with --teacher, shows the share of the gap recovered.")
+@click.option("--teacher", help="Teacher whose lead over --base is the gap.")
+@click.option("--alpha", default=0.05, show_default=True, type=click.FloatRange(0.0001, 0.5), help="Error rate.")
+@click.option("--resamples", default=10_000, show_default=True, type=click.IntRange(100), help="Bootstrap samples.")
+@click.option("--allow", multiple=True, type=click.Choice(["items", "protocol", "judge", "budget"]),
+              help="Compare although these differ. Repeatable.")  # fmt: skip
+@click.option("--format", "form", default="table", show_default=True, type=click.Choice(["table", "md", "csv"]),
+              help="For the terminal, for a page, for machines.")  # fmt: skip
+def compare(
+    runs: tuple[Path, ...], a: str | None, b: str | None, base: str | None, teacher: str | None, alpha: float,
+    resamples: int, allow: tuple[str, ...], form: str,
+) -> None:  # fmt: skip
+    """Compare models or methods on the same items: differences, intervals, p."""
+    import pandas
+    from rich.console import Console
+
+    from harness.compare import compare_sides, methods_of, read_sides
+    from harness.report.comparison import markdown, print_comparison, records
+
+    sides = read_sides(runs)
+    if bool(a) != bool(b):
+        raise click.UsageError("give both --a and --b, or neither")
+    couples = [(a, b)] if a and b else [(new, old) for old, new in pairwise(methods_of(sides) or list(sides))]
+    if not couples:
+        raise click.UsageError(f"one model only ({', '.join(sides)}); name another run")
+    found = [
+        compare_sides(sides, new, old, base=base, teacher=teacher, alpha=alpha, resamples=resamples, allow=allow)
+        for new, old in couples
+    ]
+    if form == "csv":
+        rows = [record for comparison in found for record in records(comparison)]
+        click.echo(pandas.DataFrame(rows).to_csv(index=False), nl=False)
+    for comparison in found:
+        if form == "md":
+            click.echo(markdown(comparison))
+        elif form == "table":
+            print_comparison(comparison, Console())

@@ -1,0 +1,244 @@
+"""Two models of one or several runs on the same items: is the difference real?
+
+A side is a model label, or the final stages of a method over its training seeds. Sides are refused when they were
+not asked the same thing: other items, protocol, judge or (for trained models) training budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from harness.api import HarnessError, Unit
+from harness.stats.paired import Difference, Recovered, compare, gap_recovered, pair
+from harness.stats.seeds import SeededDifference, compare_seeds
+from harness.store import Result, Store
+
+REFUSALS = ("items", "protocol", "judge", "budget")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model's result on one task with its units."""
+
+    run: str
+    result: Result
+    units: Sequence[Unit]
+
+    @property
+    def budget(self) -> Mapping[str, Any]:
+        """What its training spent (empty for a model that was not trained here)."""
+        spent: Mapping[str, Any] = self.result.stage.get("budget", {})
+        return spent
+
+
+@dataclass(frozen=True)
+class Row:
+    """One task: both scores in percent, the difference, p after Holm's correction over the tasks."""
+
+    task: str
+    score_a: float
+    score_b: float
+    difference: Difference
+    p_holm: float
+    seeds: SeededDifference | None
+    recovered: Recovered | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`a` against `b` on all tasks that both have; `overall` is the unweighted mean over the tasks."""
+
+    a: str
+    b: str
+    rows: Sequence[Row]
+    overall: Overall
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Mean difference over tasks in points; interval and p from the tasks' bootstrap replicates."""
+
+    points: float
+    low: float
+    high: float
+    p: float
+    tasks: int
+
+
+#: model label -> task -> results (one per seed)
+Side = Mapping[str, Sequence[Measured]]
+
+
+def read_sides(folders: Sequence[Path]) -> dict[str, dict[str, list[Measured]]]:
+    """All sides of some runs: each model by its label, and each trained method by its name over its seeds.
+
+    With several folders a label that stands in more than one is given as `RUN:LABEL`.
+    """
+    sides: dict[str, dict[str, list[Measured]]] = {}
+    measured: list[Measured] = []
+    for folder in folders:
+        with Store(folder, write=False) as store:
+            measured += [Measured(folder.name, r, store.units(r.cell)) for r in store.results()]
+    runs_of: dict[str, set[str]] = {}
+    for one in measured:
+        runs_of.setdefault(one.result.cell.model, set()).add(one.run)
+    for one in measured:
+        label = one.result.cell.model
+        name = label if len(runs_of[label]) == 1 else f"{one.run}:{label}"
+        sides.setdefault(name, {}).setdefault(one.result.cell.task, []).append(one)
+    sides.update(_methods(measured))
+    return sides
+
+
+def _methods(measured: Sequence[Measured]) -> dict[str, dict[str, list[Measured]]]:
+    """The last stage of every method and seed, under the method's name."""
+    last: dict[tuple[str, str, int], Measured] = {}
+    for one in measured:
+        stage = one.result.stage
+        if "method" not in stage:
+            continue
+        key = (stage["method"], one.result.cell.task, stage["seed"])
+        if key not in last or stage["index"] > last[key].result.stage["index"]:
+            last[key] = one
+    sides: dict[str, dict[str, list[Measured]]] = {}
+    for (method, task, _), one in sorted(last.items(), key=lambda item: item[0][2]):  # by seed; else as they ran
+        sides.setdefault(method, {}).setdefault(task, []).append(one)
+    return sides
+
+
+def methods_of(sides: Mapping[str, Side]) -> list[str]:
+    """The sides that are trained methods, in the order in which they ran."""
+    found: dict[str, int] = {}
+    for name, tasks in sides.items():
+        for measured in tasks.values():
+            if measured[0].result.stage.get("method") == name:
+                found.setdefault(name, len(found))
+    return list(found)
+
+
+def compare_sides(
+    sides: Mapping[str, Side],
+    a: str,
+    b: str,
+    *,
+    base: str | None = None,
+    teacher: str | None = None,
+    alpha: float = 0.05,
+    resamples: int = 10_000,
+    allow: Sequence[str] = (),
+    seed: int = 0,
+) -> Comparison:
+    """Compare side `a` with side `b` on the tasks that both have.
+
+    With `base` and `teacher`, each row also says which share of the gap between them `a` recovered. `allow` names
+    refusals to pass over (of REFUSALS); they come back as warnings. Raises HarnessError for an unknown side or a
+    refused pair.
+    """
+    for name in filter(None, (a, b, base, teacher)):
+        if name not in sides:
+            raise HarnessError(f"no model or method is called {name!r}", f"there are: {', '.join(sides)}")
+    tasks = [task for task in sides[a] if task in sides[b]]
+    if not tasks:
+        raise HarnessError(f"{a} and {b} have no task in common", "evaluate both on the same suite")
+    warnings: list[str] = []
+    rows = []
+    for task in tasks:
+        mine, other = sides[a][task], sides[b][task]
+        _check(mine, other, task, allow, warnings)
+        recovered = None
+        if base and teacher and task in sides[base] and task in sides[teacher]:
+            origin = _average(sides[base][task])
+            recovered = gap_recovered(
+                pair(_average(mine), origin), pair(_average(sides[teacher][task]), origin), alpha=alpha,
+                resamples=resamples, seed=seed,
+            )  # fmt: skip
+        difference = compare(pair(_average(mine), _average(other)), alpha=alpha, resamples=resamples, seed=seed)
+        rows.append(
+            Row(task, _mean(mine), _mean(other), difference, difference.p, _by_seed(mine, other, alpha), recovered)
+        )
+    adjusted = multipletests([_p(row) for row in rows], alpha=alpha, method="holm")[1]
+    rows = [
+        Row(r.task, r.score_a, r.score_b, r.difference, float(p), r.seeds, r.recovered)
+        for r, p in zip(rows, adjusted, strict=True)
+    ]
+    return Comparison(a, b, rows, _overall(rows, alpha), warnings)
+
+
+def _p(row: Row) -> float:
+    """With several seeds the p that counts their spread, else the permutation test's."""
+    return row.seeds.p if row.seeds else row.difference.p
+
+
+def _mean(measured: Sequence[Measured]) -> float:
+    return sum(one.result.metrics.score for one in measured) / len(measured)
+
+
+def _average(measured: Sequence[Measured]) -> Sequence[Unit]:
+    """The units with scores averaged over seeds."""
+    if len(measured) == 1:
+        return measured[0].units
+    scores: dict[str, list[float]] = {}
+    for one in measured:
+        for unit in one.units:
+            scores.setdefault(unit.id, []).append(unit.score)
+    return [Unit(u.id, u.cluster, float(np.mean(scores[u.id])), u.weight) for u in measured[0].units]
+
+
+def _by_seed(mine: Sequence[Measured], other: Sequence[Measured], alpha: float) -> SeededDifference | None:
+    """Seed by seed where both have the same seeds; each seed against the one model where the other has one."""
+    if len(mine) < 2:
+        return None
+    if len(other) == 1:
+        other = [other[0]] * len(mine)
+    if len(other) != len(mine):
+        return None
+    return compare_seeds([pair(x.units, y.units) for x, y in zip(mine, other, strict=True)], alpha=alpha)
+
+
+def _check(
+    mine: Sequence[Measured], other: Sequence[Measured], task: str, allow: Sequence[str], warnings: list[str]
+) -> None:
+    """Refuse what is not comparable, or warn where it was allowed."""
+    first, second = mine[0], other[0]
+    facts = {
+        "items": (first.result.data_sha256, second.result.data_sha256),
+        "protocol": (first.result.cell.protocol, second.result.cell.protocol),
+        "judge": (first.result.cell.judge, second.result.cell.judge),
+    }
+    if first.budget and second.budget:
+        facts["budget"] = (str(dict(first.budget)), str(dict(second.budget)))
+    for name, (left, right) in facts.items():
+        if left == right:
+            continue
+        told = f"{task}: {name} differ: {left[:80]} and {right[:80]}"
+        if name not in allow:
+            raise HarnessError(told, f"--allow {name} compares them all the same")
+        warnings.append(told)
+
+
+def _overall(rows: Sequence[Row], alpha: float) -> Overall:
+    """Unweighted mean over tasks; the tasks' items are taken as independent of one another.
+
+    With several seeds, the spread of the seeds' means is added to the items' variance (which is conservative: both
+    hold the residual) and the interval is that of a t distribution with seeds - 1 degrees of freedom.
+    """
+    points = float(np.mean([row.difference.points for row in rows]))
+    drawn = np.mean([row.difference.resampled for row in rows], axis=0)
+    seeds = [row.seeds.means for row in rows if row.seeds]
+    if len(seeds) == len(rows):
+        means = np.mean(seeds, axis=0)
+        stderr = float(np.sqrt(drawn.var() + means.var(ddof=1) / len(means)))
+        half = float(stats.t.ppf(1 - alpha / 2, len(means) - 1)) * stderr
+        p = float(2 * stats.t.sf(abs(points) / stderr, len(means) - 1)) if stderr else float(points == 0)
+        return Overall(points, points - half, points + half, p, len(rows))
+    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
+    beyond = min((drawn <= 0).mean(), (drawn >= 0).mean())
+    return Overall(points, float(low), float(high), float(min(1.0, 2 * max(beyond, 1 / len(drawn)))), len(rows))

@@ -1,0 +1,87 @@
+"""`harness compare`: sides, refusals, seeds, and what is printed."""
+
+import pytest
+from click.testing import CliRunner
+from test_evaluate import HashModel
+
+from harness.api import HarnessError
+from harness.cli import main
+from harness.compare import compare_sides, methods_of, read_sides
+from harness.evaluate import Evaluator
+from harness.store import Store
+
+
+class Biased(HashModel):
+    """Answers right-looking letters more often, so that two of them differ."""
+
+    def __init__(self, name, fingerprint, letters):
+        super().__init__(name, fingerprint)
+        self.letters = letters
+
+    def generate(self, requests):
+        for index, response in super().generate(requests):
+            yield index, type(response)(self.letters[ord(response.text[0]) % len(self.letters)], token_ids=(1,))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    with Store(folder) as store:
+        evaluator = Evaluator(store, limit=60)
+        tasks = ["seedbench", "ai2d"]
+        evaluator.evaluate(Biased("base", "0", "A"), tasks)
+        for method, letters in (("naive-kd", "AB"), ("masters", "ABCD")):
+            for seed in (0, 1, 2):
+                for index in (0, 1):
+                    name = f"{method}/s{seed}/{index}"
+                    stage = {"method": method, "seed": seed, "index": index, "budget": {"steps": 10 * (index + 1)}}
+                    model = Biased(name, name, letters + "ABCD"[seed] * index)
+                    evaluator.evaluate(model, tasks, label=name, stage=stage)
+        evaluator.evaluate(
+            Biased("cheap", "c", "ABC"), tasks, stage={"method": "cheap", "seed": 0, "index": 0, "budget": {"steps": 1}}
+        )
+    return folder
+
+
+def test_methods_are_their_last_stages_over_seeds(run):
+    sides = read_sides([run])
+    assert methods_of(sides) == ["naive-kd", "masters", "cheap"]
+    assert len(sides["masters"]["ai2d"]) == 3
+    assert {m.result.stage["index"] for m in sides["masters"]["ai2d"]} == {1}
+
+
+def test_seeds_count_and_holm_is_never_below_p(run):
+    found = compare_sides(read_sides([run]), "masters", "naive-kd", base="base", teacher="cheap", resamples=500)
+    for row in found.rows:
+        assert row.seeds is not None
+        assert row.p_holm >= row.seeds.p
+        assert row.difference.points == pytest.approx(row.score_a - row.score_b)
+        assert row.recovered is not None
+
+
+def test_other_budgets_are_refused_unless_allowed(run):
+    sides = read_sides([run])
+    with pytest.raises(HarnessError, match="budget differ"):
+        compare_sides(sides, "masters", "cheap")
+    assert compare_sides(sides, "masters", "cheap", allow=["budget"], resamples=200).warnings
+
+
+def test_other_items_are_refused(run, tmp_path):
+    with Store(tmp_path) as store:
+        Evaluator(store, limit=30).evaluate(HashModel("few", "f"), ["ai2d"])
+    with pytest.raises(HarnessError, match="same items"):
+        compare_sides(read_sides([run, tmp_path]), "base", "few")
+
+
+def test_an_unknown_side_lists_the_known_ones(run):
+    with pytest.raises(HarnessError, match="naive-kd"):
+        compare_sides(read_sides([run]), "master", "base")
+
+
+@pytest.mark.parametrize("form", ["table", "md", "csv"])
+def test_the_verb_prints_every_form(run, form):
+    words = ["compare", str(run), "--a", "masters", "--b", "naive-kd", "--format", form, "--resamples", "200"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert "masters" in result.output
+    assert "ai2d" in result.output
