@@ -38,7 +38,9 @@ def run(tmp_path_factory):
                     model = Biased(name, name, letters + "ABCD"[seed] * index)
                     evaluator.evaluate(model, tasks, label=name, stage=stage)
         evaluator.evaluate(
-            Biased("cheap", "c", "ABC"), tasks, stage={"method": "cheap", "seed": 0, "index": 0, "budget": {"steps": 1}}
+            Biased("cheap/s0/0", "c", "ABC"),
+            tasks,
+            stage={"method": "cheap", "seed": 0, "index": 0, "budget": {"steps": 1}},
         )
     return folder
 
