@@ -140,8 +140,12 @@ def test_samples_follow_the_distribution_and_logprobs_are_of_it(model: HFModel) 
 
 
 def test_greedy_logprobs_equal_a_forward_over_prompt_and_answer(model: HFModel) -> None:
-    requests = make_requests(4, logprobs=True)
-    for (index, _), response in answers(model, requests).items():
+    requests = make_requests(6, logprobs=True)
+    # Random weights may write the image placeholder itself, which no forward accepts without an image.
+    image_token = model.module.config.image_token_id
+    found = {key: value for key, value in answers(model, requests).items() if image_token not in value.token_ids}
+    assert len(found) > 2
+    for (index, _), response in found.items():
         prepared = model.preprocessor.prepare(requests[index])
         ids = torch.cat([prepared.input_ids, torch.tensor(response.token_ids)])[None]
         with torch.no_grad():
