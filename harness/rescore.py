@@ -9,6 +9,8 @@ from harness import registry
 from harness.api import Judge, Response, Sample, Verdict
 from harness.code import code_fingerprint
 from harness.evaluate import stored_answers, summarise
+from harness.judge.recorded import NAME as RECORDED
+from harness.judge.recorded import recorded_judge
 from harness.scoring.reasoning import REASONING_TAGS
 from harness.scoring.score import open_judge, score_all
 from harness.store import Cell, Result, Store
@@ -32,9 +34,10 @@ def rescore(
     reasoning_tags: Sequence[tuple[str, str]] = REASONING_TAGS,
 ) -> list[Result]:
     """Score every (model, task) of a run under each protocol and keep the results beside the old ones."""
-    opened = open_judge(judge)
+    named = None if judge == RECORDED else open_judge(judge)
     results: list[Result] = []
     for source in sources(store):
+        opened = named or recorded_judge(store, source.cell.model, source.cell.task)
         rows = store.verdicts(source.cell)
         kept = store.samples(source.cell.task)
         samples, keys = [kept[id] for id, _, _ in rows], [key for _, key, _ in rows]

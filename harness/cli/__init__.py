@@ -30,6 +30,7 @@ VERBS = {
     ),
     "leaderboard": Verb("harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV or Markdown."),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
+    "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),
     "suites": Verb("harness.cli.suites:suites", "List the suites of benchmarks, or show one."),
     "protocols": Verb("harness.cli.protocols:protocols", "List the scoring protocols, or show one."),

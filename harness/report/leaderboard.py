@@ -24,19 +24,19 @@ _FINGERPRINT = 16  # hexadecimal digits, enough to tell models apart
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: who (the values of COLUMNS) and the metrics by benchmark, composites included."""
+    """One row: who (the values of COLUMNS), the metrics by benchmark, composites included, and their average."""
 
     who: Mapping[str, str]
     metrics: Mapping[str, Metrics]
+    average: Metrics | None
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Entries, the benchmarks in column order, and those that the average counts (composites for their parts)."""
+    """Entries, and the benchmarks in the order of their columns."""
 
     entries: Sequence[Entry]
     benchmarks: Sequence[str]
-    counted: Sequence[str]
 
 
 def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path | None = None) -> Leaderboard:
@@ -45,7 +45,7 @@ def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path |
     Raises HarnessError for a folder that is no run, and for two runs of the same name.
     """
     suites = load_suites(suites_file)
-    selection = suites.resolve(suite)
+    tasks = suites.resolve(suite).tasks
     entries: list[Entry] = []
     seen: dict[str, Path] = {}
     for folder in map(Path, folders):
@@ -56,15 +56,15 @@ def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path |
             )
         seen[name] = folder
         with Store(folder, write=False) as store:
-            entries.extend(entries_of(store, name, suites.composites))
+            entries.extend(entries_of(store, name, tasks, suites.composites))
     found = dict.fromkeys(name for entry in entries for name in entry.metrics)
-    order = _columns(selection.tasks, suites.composites)
+    order = _columns(tasks, suites.composites)
     benchmarks = [name for name in order if name in found] + [name for name in found if name not in order]
-    return Leaderboard(entries, benchmarks, counted(selection.tasks, suites.composites))
+    return Leaderboard(entries, benchmarks)
 
 
-def entries_of(store: Store, run: str, composites: Mapping[str, Composite]) -> list[Entry]:
-    """The rows of one run, in the order in which its models were evaluated."""
+def entries_of(store: Store, run: str, tasks: Sequence[str], composites: Mapping[str, Composite]) -> list[Entry]:
+    """The rows of one run, in the order in which its models were evaluated; the average is over those of `tasks`."""
     rows: dict[tuple[str, str, str], list[Result]] = {}
     for result in store.results():
         rows.setdefault((result.cell.model, result.cell.protocol, result.cell.judge), []).append(result)
@@ -74,7 +74,8 @@ def entries_of(store: Store, run: str, composites: Mapping[str, Composite]) -> l
         for name, composite in composites.items():
             if set(composite.mean) <= metrics.keys():
                 metrics[name] = composite.combine(metrics)
-        entries.append(Entry(_who(run, results), metrics))
+        mean = average(metrics, counted((task for task in tasks if task in metrics), composites))
+        entries.append(Entry(_who(run, results), metrics, mean))
     return entries
 
 
@@ -108,13 +109,13 @@ def counted(tasks: Iterable[str], composites: Mapping[str, Composite]) -> list[s
     return list(dict.fromkeys(owner.get(name, name) for name in names))
 
 
-def average(metrics: Mapping[str, Metrics], names: Iterable[str]) -> Metrics | None:
-    """Unweighted mean of the named benchmarks that are there (n counts them); None if none is.
+def average(metrics: Mapping[str, Metrics], names: Sequence[str]) -> Metrics | None:
+    """Unweighted mean of the named benchmarks (n counts them); None if there is none.
 
     Its standard error clusters across benchmarks (two of them may ask about the same image), each benchmark's units
     around its own mean: the benchmarks are fixed, only their items are a sample.
     """
-    parts = [metrics[name] for name in names if name in metrics]
+    parts = [metrics[name] for name in names]
     if not parts:
         return None
     share = 1 / len(parts)
@@ -137,7 +138,7 @@ def records(board: Leaderboard) -> tuple[list[str], list[dict[str, str]]]:
     rows = []
     for entry in board.entries:
         row = dict(entry.who)
-        for name, metrics in [("average", average(entry.metrics, board.counted)), *entry.metrics.items()]:
+        for name, metrics in [("average", entry.average), *entry.metrics.items()]:
             if metrics is not None:
                 row[name], row[f"{name}_se"] = _number(metrics.score), _number(metrics.stderr)
                 row[f"{name}_n"] = str(metrics.n)
@@ -150,9 +151,8 @@ def markdown(board: Leaderboard) -> str:
     heads = ["model", "run", "data", "protocol", "judge", "average", *board.benchmarks]
     lines = [" | ".join(heads), " | ".join([":--"] * 5 + ["--:"] * (len(heads) - 5))]
     for entry in board.entries:
-        mean = average(entry.metrics, board.counted)
         cells = [entry.who[name].replace("|", "\\|") for name in heads[:5]]
-        cells.append(f"{_with_error(mean)} ({mean.n})" if mean else "")
+        cells.append(f"{_with_error(entry.average)} ({entry.average.n})" if entry.average else "")
         cells += [_with_error(entry.metrics[b]) if b in entry.metrics else "" for b in board.benchmarks]
         lines.append(" | ".join(cells))
     return "".join(f"| {line} |\n" for line in lines)

@@ -66,8 +66,9 @@ def _table(
         sizes = {r.metrics.n for r in row if r}
         n = f"{min(sizes)}-{max(sizes)}" if len(sizes) > 1 else f"{min(sizes, default='')}"
         table.add_row(task, n, *(_score(r, compared and r.metrics.score == best) if r else Text("-") for r in row))
-    table.add_section()
-    table.add_row(*_average_row(shown, tasks, cells), style="bold")
+    if len(tasks) > 1:
+        table.add_section()
+        table.add_row(*_average_row(shown, tasks, cells), style="bold")
     return table
 
 

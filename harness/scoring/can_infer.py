@@ -100,7 +100,9 @@ def judged_option(
         return _verdict(sample, read) if read else ask(sample, response)
 
     def ask(sample: Sample, response: Response) -> Scoring:
-        data = {"question": sample.question, "choices": dict(sample.choices), "response": response.text}
+        data = {
+            "id": sample.id, "question": sample.question, "choices": dict(sample.choices), "response": response.text,
+        }  # fmt: skip
         reply = yield Ask("match", prompt(sample, response.text), data=data)
         if reply is None:
             return unread(response, "no option matched")

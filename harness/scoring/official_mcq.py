@@ -64,7 +64,9 @@ def _blink_match(sample: Sample, response: Response) -> Scoring:
     A judge without a rule for it (None) leaves it to `named_option`, which on the authors' eight stored runs names
     1904 options, 1898 of them what GPT-3.5 replied.
     """
-    data = {"question": sample.question, "choices": dict(sample.choices), "response": response.text}
+    data = {
+        "id": sample.id, "question": sample.question, "choices": dict(sample.choices), "response": response.text,
+    }  # fmt: skip
     reply = yield Ask("match", blink_match_prompt(sample, response.text), data=data)
     if reply is None:
         named = named_option(response.text, sample.choices)
