@@ -32,23 +32,33 @@ def names(kind: str) -> list[str]:
     return list(_entries(kind))
 
 
+def target(kind: str, name: str) -> str:
+    """Where a plug-in is, as "module:attribute"; an unknown name is a HarnessError with the nearest names."""
+    return _entry(kind, name).value
+
+
 def load(kind: str, name: str) -> Any:
     """The plug-in object.
 
     Raises HarnessError for an unknown name (with the nearest names) and for a plug-in that cannot be imported.
     """
+    entry = _entry(kind, name)
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise HarnessError(
+            f"the {kind[:-1]} {name!r} ({entry.value}) cannot be loaded: {error}",
+            "`harness doctor` says what is missing; --debug shows where it fails",
+        ) from error
+
+
+def _entry(kind: str, name: str) -> EntryPoint:
     entries = _entries(kind)
     if name not in entries:
         near = difflib.get_close_matches(name, entries, n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise HarnessError(f"no {kind[:-1]} is called {name!r}", f"{hint}`harness {kind}` lists the installed ones")
-    try:
-        return entries[name].load()
-    except (ImportError, AttributeError) as error:
-        raise HarnessError(
-            f"the {kind[:-1]} {name!r} ({entries[name].value}) cannot be loaded: {error}",
-            "`harness doctor` says what is missing; --debug shows where it fails",
-        ) from error
+    return entries[name]
 
 
 def task(name: str) -> Task:

@@ -222,7 +222,7 @@ def test_the_judge_is_asked_in_the_language_of_the_question(prompt):
     assert ("单选题" in ask.prompt) == (prompt != "Which?")
     assert f"{prompt}?\n" in ask.prompt
     assert "There are several options: \nA. red car\nB. blue car\nC. bus\n\n" in ask.prompt
-    assert ask.data == {"question": prompt, "choices": OPTIONS, "response": "neither I suppose"}
+    assert ask.data == {"id": "1", "question": prompt, "choices": OPTIONS, "response": "neither I suppose"}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -108,9 +111,26 @@ def as_text(value: Any) -> str:
 
 
 def described(kind: str, name: str) -> dict[str, Any]:
-    """A plug-in as a record: `what` is the first line of its docstring, `error` why it cannot be loaded."""
+    """A plug-in as a record: `what` is the first line of its module's docstring, `error` why there is none to read."""
     try:
-        plugin = registry.load(kind, name)
+        return {"name": name, "what": documentation(kind, name)["about"].partition("\n")[0]}
     except HarnessError as error:
         return {"name": name, "error": error.message}
-    return {"name": name, "what": (plugin.__doc__ or "").strip().partition("\n")[0]}
+
+
+def documentation(kind: str, name: str) -> dict[str, str]:
+    """The docstrings of a plug-in's module (`about`) and of the plug-in (`use`), read from the source, not imported.
+
+    Raises HarnessError for an unknown name, and for a plug-in whose module is not installed.
+    """
+    module, _, attribute = registry.target(kind, name).partition(":")
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise HarnessError(f"the {kind[:-1]} {name!r} has no module {module}", "install the package that it belongs to")
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    own = (n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == attribute)
+    use = next(map(ast.get_docstring, own), None)
+    return {"name": name, "about": ast.get_docstring(tree) or "", "use": use or ""}

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import registry
 from harness.api import HarnessError
-from harness.cli.listing import described, listing
+from harness.cli.listing import described, documentation, listing
 
 _EXAMPLES = """\b
 Examples:
@@ -41,7 +41,7 @@ def _backend(name: str) -> dict[str, Any]:
 
 def _show(name: str) -> dict[str, Any]:
     if not name.startswith(_EMBEDDED):
-        return _backend(name) | {"options": _documentation(name)}
+        return documentation("models", name)
     folder = _folder(name.removeprefix(_EMBEDDED))
     config = _config(folder)
     files = sorted(folder.iterdir())
@@ -51,10 +51,6 @@ def _show(name: str) -> dict[str, Any]:
         "files": [file.name for file in files],
         "model type": config.get("model_type"),
     }
-
-
-def _documentation(backend: str) -> str:
-    return (registry.load("models", backend).__doc__ or "").strip()
 
 
 def _folder(name: str) -> Path:

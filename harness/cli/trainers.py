@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from harness import registry
-from harness.cli.listing import described, listing
+from harness.cli.listing import described, documentation, listing
 
 _EXAMPLES = """\b
 Examples:
@@ -14,15 +12,11 @@ Examples:
 """
 
 
-def _show(name: str) -> dict[str, Any]:
-    return {"name": name, "about": (registry.load("trainers", name).__doc__ or "").strip()}
-
-
 trainers = listing(
     "trainers",
     help="List the training methods, or show one.",
     epilog=_EXAMPLES,
     records=lambda: [described("trainers", name) for name in registry.names("trainers")],
     columns={"name": "trainer", "what": "what"},
-    show=_show,
+    show=lambda name: documentation("trainers", name),
 )
