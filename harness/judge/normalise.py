@@ -31,11 +31,12 @@ def same(one: str, other: str) -> bool:
 
 def contains(text: Sequence[str], part: Sequence[str]) -> bool:
     """Whether the words of `part` stand side by side in those of `text`; an empty part never does."""
-    return bool(part) and _joined(part) in _joined(text)
+    return bool(part) and joined(part) in joined(text)
 
 
-def _joined(found: Sequence[str]) -> str:
-    return f" {'  '.join(found)} "  # two blanks between, so that a part begins and ends with a blank of its own
+def joined(found: Sequence[str]) -> str:
+    """The words as one text in which each begins and ends with a blank of its own."""
+    return f" {'  '.join(found)} "
 
 
 def _number(written: str) -> str:

@@ -11,15 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.api import Ask, HarnessError
-from harness.judge.normalise import contains, same, words
+from harness.judge.normalise import contains, joined, same, words
 
+_WINDOW = 20_000  # characters at the end of a response in which the text of an option is looked for
+_LONGEST = 200_000  # characters; what a model repeats beyond them is not graded
 _MAX_PART_WORDS = 12  # a gold part longer than this is a text to be understood, not one to be found
 
-_ANSWER = r"(?i:answer(?:\s+is)?)\s{0,9}[:=]?[\s*_$\"'(]{0,9}"
-_BRACKETED = re.compile(r"\(([A-Za-z])\)")
-# A capital letter that stands alone; "A" and "I" before a lower-case word are words.
-_LETTER = re.compile(r"(?<![\w'’])(?:[B-HJ-Z]|[AI](?!\s+[a-z]))(?![\w'’])")
-_SAID_LETTER = re.compile(_ANSWER + r"([A-Za-z])(?![\w'’])(?!\s+[a-z])")
+# What announces the answer, in English and Chinese, up to the quotes and brackets around it.
+_ANSWER = r"(?:(?i:(?:answer|option|choice)\s+is|answer)\s{0,9}[:=]?|(?:答案|选项)[是为：:]{0,2}|选)[\s*_$\"'(（]{0,9}"
+_NOT_IN_WORD = r"(?![A-Za-z0-9_'’])"
+_SAID_LETTER = re.compile(rf"{_ANSWER}([A-Za-z]){_NOT_IN_WORD}(?!\s+[a-z])")
+_BRACKETED = re.compile(r"[(（]([A-Za-z])[)）]")
+# A letter that opens the response like a label, or that closes it.
+_EDGE_LETTERS = (
+    re.compile(r"^[^\w(（]*([A-Z])(?=[.):,：、]|[\W_]*$)"),
+    re.compile(r"(?<![A-Za-z0-9'’∠△])([A-Z])[\W_]*$"),
+)
 _NUMBER_FORM = r"-?\d++(?:,\d{3}(?!\d))*+(?:\.\d++)?+(?:[eE][+-]?\d++)?+"
 _NUMBER = re.compile(rf"(?<![\d.]){_NUMBER_FORM}|(?<!\d)-?\.\d++")
 _SAID_NUMBER = re.compile(_ANSWER + rf"({_NUMBER_FORM})")
@@ -75,7 +82,7 @@ def grade(data: Mapping[str, Any]) -> str | None:
 
     Fields: gold, response. None where every alternative of a part is a long text.
     """
-    said = words(data["response"])
+    said = words(data["response"][:_LONGEST])
     shares = []
     for part in data["gold"].split("<AND>"):
         alternatives = [words(alternative) for alternative in part.split("<OR>")]
@@ -107,19 +114,24 @@ def _last(said: re.Pattern[str], anywhere: re.Pattern[str], text: str) -> str:
 
 
 def _last_option(response: str, choices: Sequence[str]) -> str | None:
-    """The letter said to be the answer, else the last "(B)", the last letter alone, the option text that ends last."""
+    """The letter said to be the answer, else the last "(B)", a letter at either end, the option text that ends last.
+
+    A response that only lists all options in brackets says nothing by them.
+    """
     letters = [chr(ord("A") + place) for place in range(len(choices))]
-    for pattern in (_SAID_LETTER, _BRACKETED, _LETTER):
+    for pattern in (_SAID_LETTER, _BRACKETED, *_EDGE_LETTERS):
         said = [letter for letter in map(str.upper, pattern.findall(response)) if letter in letters]
         if said:
-            return said[-1]
-    lowered = response.lower()
-    ends = {letter: _end(lowered, text.lower()) for letter, text in zip(letters, choices, strict=True)}
+            listed = pattern is _BRACKETED and 2 < len(choices) == len(set(said))
+            return None if listed else said[-1]
+    text = joined(words(response[-_WINDOW:]))
+    ends = {letter: _end(text, choice) for letter, choice in zip(letters, choices, strict=True)}
     best = max(ends, key=lambda letter: ends[letter], default="")
     return best if best and ends[best] > (0, 0) else None
 
 
-def _end(text: str, part: str) -> tuple[int, int]:
-    """Where the last occurrence of `part` ends, and its length: of "apple" and "red apple" the longer one is meant."""
-    place = text.rfind(part) if part else -1
-    return (place + len(part), len(part)) if place >= 0 else (0, 0)
+def _end(text: str, choice: str) -> tuple[int, int]:
+    """Where the last occurrence of an option ends, and its length: of "apple" and "red apple" the longer is meant."""
+    part = words(choice)
+    place = text.rfind(joined(part)) if part else -1
+    return (place + len(joined(part)), len(joined(part))) if place >= 0 else (0, 0)
