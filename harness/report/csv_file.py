@@ -6,7 +6,7 @@ import csv
 import fcntl
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -37,16 +37,23 @@ def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def merge(path: Path, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row]) -> None:
+def merge(
+    path: Path, key: Sequence[str], columns: Sequence[str], rows: Sequence[Row],
+    replaced: Callable[[Sequence[str]], set[str]],
+) -> None:  # fmt: skip
     """Put rows into the file: one with the same values of `key` is replaced in its place, new ones follow.
 
-    Columns that the file lacks are added at the end of its header. Raises HarnessError if the file is not such a table.
+    Of a replaced row the columns that `replaced(header)` does not name are kept: they are the user's own. Columns that
+    the file lacks are added at the end of its header. Raises HarnessError if the file is not such a table.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _folder_lock(path.parent):
         header, old = _read(path, key) if path.exists() and path.stat().st_size else (list(columns), [])
         kept = {tuple(row[name] for name in key): row for row in old}
-        kept |= {tuple(row[name] for name in key): dict(row) for row in rows}
+        gone = replaced(header)
+        for row in rows:
+            place = tuple(row[name] for name in key)
+            own = {name: value for name, value in kept.get(place, {}).items() if name not in gone}
+            kept[place] = own | dict(row)
         header += [name for name in columns if name not in header]
         write_text(path, as_csv(header, list(kept.values())))
 
@@ -73,6 +80,7 @@ def _read(path: Path, key: Sequence[str]) -> tuple[list[str], list[dict[str, str
 def _folder_lock(folder: Path) -> Iterator[None]:
     """Wait for other processes that merge into a file of this folder; the folder itself is locked."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise HarnessError(f"cannot open the folder {folder}: {error.strerror}", "check the path") from error

@@ -170,10 +170,16 @@ def write_csv(
     board = read(folders, suite, suites_file)
     columns, rows = records(board)
     if append:
-        merge(Path(path), KEY, columns, rows)
+        merge(Path(path), KEY, columns, rows, _ours)
     else:
         write_text(Path(path), as_csv(columns, rows))
     return board
+
+
+def _ours(header: Sequence[str]) -> set[str]:
+    """The columns of a header that are the leaderboard's: a benchmark always has its error and its n beside it."""
+    scores = [name for name in header if {f"{name}_se", f"{name}_n"} <= set(header)]
+    return {*COLUMNS, *(f"{name}{end}" for name in scores for end in ("", "_se", "_n"))}
 
 
 def _number(value: float) -> str:
