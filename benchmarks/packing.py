@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results" / "packing.md"
-PREFIXES, GROUP, RESPONSE, REPEATS = (64, 128, 256, 512, 1024), 8, 32, 3
+PREFIXES, GROUP, RESPONSE, REPEATS = (64, 128, 256, 512, 1024), 8, 32, 2
 TEXT, TILE = 16, 16  # text tokens of the prompt, tokens of an image tile
 VOCABULARY, IMAGE_TOKEN = 4096, 4095
 

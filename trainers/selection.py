@@ -134,33 +134,45 @@ def _bin_of(counts: Tensor, k: int) -> tuple[int, int]:
     return index, int(upto[index] - counts[index])
 
 
-def _candidates(tensor: Tensor, k: int) -> range | None:
-    """The upper digits that can be the k-th smallest's by a sample of short runs all over the tensor; None: no use."""
+def _candidates(tensor: Tensor, k: int, deviations: float) -> range | None:
+    """The upper digits that can be the k-th smallest's, by a sample of short runs all over the tensor and so many of
+    its standard deviations; None where a sample is no use.
+    """
     flat, run = tensor.detach().view(-1), 32
-    runs = min(len(flat) // (8 * run), 1 << 15)
+    runs = min(len(flat) // (16 * run), 1 << 17)
     if tensor.device.type != "cpu" or runs < 1 << 12:
         return None
     step = len(flat) // runs
     upto = _digit_counts(flat[: runs * step].view(runs, step)[:, :run].contiguous()).cumsum(0)
     size = runs * run
     centre = k / len(flat) * size
-    slack = 3.0 * (centre * (1 - centre / size)) ** 0.5 + 2
+    slack = deviations * (centre * (1 - centre / size)) ** 0.5 + 2
     low, high = (
         int(torch.searchsorted(upto, min(max(1.0, at), float(size)))) for at in (centre - slack, centre + slack)
     )
-    return range(low, high + 1) if high - low < 8 else None
+    return range(low, high + 1) if high - low < 16 else None
 
 
 def _search(tensor: Tensor, k: int) -> _Found | None:
-    """The upper digit of the k-th smallest by one exact count of a few candidates; None where none of them is it.
+    """The upper digit of the k-th smallest by an exact count of a few candidates; None where none of them is it.
+
+    Two standard deviations are right 19 times in 20 and leave little to count; then eight.
+    """
+    for deviations in (2.0, 8.0):
+        candidates = _candidates(tensor, k, deviations)
+        found = None if candidates is None else _count(tensor, k, candidates)
+        if found is not None:
+            return found
+    return None
+
+
+def _count(tensor: Tensor, k: int, candidates: range) -> _Found | None:
+    """The candidate digit that holds the k-th smallest, by counting what lies below each.
 
     numpy, because its comparisons and its count of true values run at the speed of memory on one core.
     """
     import numpy as np
 
-    candidates = _candidates(tensor, k)
-    if candidates is None:
-        return None
     values = bits(tensor).numpy()
     kind, mask = values.dtype, _MAGNITUDE[tensor.dtype]
     shift = 16 if tensor.dtype == torch.float32 else 0
