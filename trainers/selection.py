@@ -139,7 +139,7 @@ def _candidates(tensor: Tensor, k: int, deviations: float) -> range | None:
     its standard deviations; None where a sample is no use.
     """
     flat, run = tensor.detach().view(-1), 32
-    runs = min(len(flat) // (16 * run), 1 << 17)
+    runs = min(len(flat) // (16 * run), 1 << 18)
     if tensor.device.type != "cpu" or runs < 1 << 12:
         return None
     step = len(flat) // runs
