@@ -1,14 +1,12 @@
 """Backend openai: the real client against a local server that misbehaves on purpose."""
 
 import base64
-import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chat_server import Server, completion
 
 from harness.api import Generation, HarnessError, Image, Request
 from harness.models.openai_server import OpenAIModel, open_model
@@ -18,57 +16,6 @@ pytest.importorskip("openai")
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
-Answer = Callable[[dict[str, Any], int], tuple[int, dict[str, Any], dict[str, str]]]
-
-
-def completion(body: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    text = "".join(part.get("text", "<image>") for part in body["messages"][-1]["content"])
-    choices = [
-        {"index": k, "finish_reason": "stop", "message": {"role": "assistant", "content": text.upper()}, **changes}
-        for k in range(body.get("n", 1))
-    ]
-    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
-    return {"id": "1", "object": "chat.completion", "created": 0, "model": "tiny", "choices": choices, "usage": usage}
-
-
-class Server:
-    """Answers with `self.answer(body, number of calls with this body)`; counts what it sees."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = lambda body, _: (200, completion(body), {})
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *args: Any) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                self.reply(200, {"object": "list", "data": [{"id": "tiny", "object": "model", "root": "/m"}]}, {})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with outer.lock:
-                    outer.bodies.append(body)
-                    outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-                    seen = outer.bodies.count(body)
-                self.reply(*outer.answer(body, seen))
-
-            def reply(self, status: int, body: dict[str, Any], headers: dict[str, str]) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in {"Content-Type": "application/json", **headers}.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                with suppress(BrokenPipeError):  # a client that timed out
-                    self.wfile.write(data)
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
 
 @pytest.fixture
@@ -77,8 +24,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("OPENAI_BASE_URL", started.url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-of-the-test")
     yield started
-    started.http.shutdown()
-    started.http.server_close()
+    started.close()
 
 
 def ask(model: OpenAIModel, requests: list[Request]) -> dict[tuple[int, int], Any]:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from harness.api import Generation, HarnessError, Image, Request, Response
 from harness.models.concurrency import AdaptiveLimit
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _HOSTED = "https://api.openai.com/v1"
+_GIVE_UP = 8  # requests in a row on which the server failed every attempt
+_PASSING = (408, 409, 425, 429)  # and all from 500 on: asked again
 _MAGIC = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp", b"BM": "bmp", b"II*\0": "tiff"}
 
 
@@ -45,6 +49,16 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
+    @property
+    def calls(self) -> int:
+        """Calls made, those included that were refused or timed out."""
+        return self.requests + self.retries
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of prompts and answers."""
+        return self.prompt_tokens + self.completion_tokens
+
     def cost(self, per_million_prompt: float, per_million_completion: float) -> float:
         """Price of the tokens, in the currency of the two prices."""
         return (self.prompt_tokens * per_million_prompt + self.completion_tokens * per_million_completion) / 1e6
@@ -55,18 +69,23 @@ class OpenAIModel:
 
     Up to `concurrency` requests are under way; the number is found by going up while answers come and down when the
     server is overloaded. A request is asked at most `attempts` times, each `timeout` seconds, with growing pauses (or
-    as long as the server's Retry-After says); then it is an error of its item. `extra` goes into every request's body
+    as long as the server's Retry-After says); then it is an error of its item. Where the server fails on several
+    requests in a row, the rest are errors at once. `max_calls` and `max_tokens` (prompts and answers) are budgets:
+    once spent, what is left is an error; requests under way are finished. `extra` goes into every request's body
     (for vLLM for instance {"mm_processor_kwargs": {...}}); `token_ids` asks vLLM to return them.
     """
 
     def __init__(
         self, name: str, *, base_url: str | None = None, concurrency: int = 64, timeout: float = 600.0,
-        attempts: int = 6, pause: float = 1.0, token_ids: bool = False, extra: dict[str, Any] | None = None,
+        attempts: int = 6, pause: float = 1.0, max_calls: int | None = None, max_tokens: int | None = None,
+        token_ids: bool = False, extra: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.usage = Usage()
-        self._url = base_url or os.environ.get("OPENAI_BASE_URL") or _HOSTED
+        self._url = _without_secret(base_url or os.environ.get("OPENAI_BASE_URL") or _HOSTED)
         self._concurrency, self._timeout, self._attempts, self._pause = concurrency, timeout, attempts, pause
+        self._max_calls, self._max_tokens = max_calls, max_tokens
+        self._given_up, self._last_failure = 0, ""
         self._extra = dict(extra or {}, **({"return_token_ids": True} if token_ids else {}))
         self._served: dict[str, Any] = {}
 
@@ -97,6 +116,7 @@ class OpenAIModel:
         """Yield (index, response) as the server answers; `requests` is read no further than `concurrency` ahead."""
         source = enumerate(requests)
         limit = AdaptiveLimit(self._concurrency)
+        self._given_up = 0
         pending: dict[Future[list[Response]], int] = {}
         more = True
         with _loop() as loop:
@@ -119,19 +139,21 @@ class OpenAIModel:
                     future.cancel()
                 asyncio.run_coroutine_threadsafe(client.close(), loop).result()
 
-    def _client(self) -> AsyncOpenAI:
-        try:
-            from openai import AsyncOpenAI
-        except ImportError as error:
-            raise HarnessError(
-                "backend openai needs the package openai", "pip install 'masters-harness[openai]'"
-            ) from error
-        key = os.environ.get("OPENAI_API_KEY")
-        if not key and self._url == _HOSTED:
+    def check_ready(self) -> None:
+        """HarnessError where `openai` is not installed, or no key is set for the hosted service; nothing is sent."""
+        if find_spec("openai") is None:
+            raise HarnessError("backend openai needs the package openai", "pip install 'masters-harness[openai]'")
+        if not os.environ.get("OPENAI_API_KEY") and self._url == _HOSTED:
             raise HarnessError(
                 "OPENAI_API_KEY is not set", "export it, or set OPENAI_BASE_URL to a server of your own (vllm serve)"
             )
-        return AsyncOpenAI(api_key=key or "none", base_url=self._url, timeout=self._timeout, max_retries=0)
+
+    def _client(self) -> AsyncOpenAI:
+        self.check_ready()
+        from openai import AsyncOpenAI
+
+        key = os.environ.get("OPENAI_API_KEY") or "none"
+        return AsyncOpenAI(api_key=key, base_url=self._url, timeout=self._timeout, max_retries=0)
 
     async def _ask(self, client: AsyncOpenAI, request: Request, limit: AdaptiveLimit) -> list[Response]:
         """All samples of a request; an answer, or the reason why there is none."""
@@ -142,50 +164,87 @@ class OpenAIModel:
         except (OSError, ValueError) as error:
             return _failed(request, f"{type(error).__name__}: {error}")
         body["extra_body"] = {**body.get("extra_body", {}), **self._extra}
-        self.usage.requests += 1
         for attempt in range(1, self._attempts + 1):
+            if reason := self._spent():
+                return _failed(request, reason)
+            self.usage.requests += attempt == 1
+            self.usage.retries += attempt > 1
             try:
-                completion = await client.chat.completions.create(**body)
+                responses = await self._complete(client, body)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise _refusal(error, self._url) from None  # the body of such an error may show the key
-            except (openai.RateLimitError, openai.InternalServerError, openai.APIConnectionError) as error:
+            except (openai.APIError, TimeoutError, ValueError) as error:
+                if not _passing(error):
+                    return _failed(request, _described(error))
                 limit.overloaded()
-                if attempt == self._attempts:
-                    return _failed(request, f"{type(error).__name__} after {attempt} attempts: {error}")
-                self.usage.retries += 1
-                await asyncio.sleep(_seconds(error, self._pause, attempt))
-            except openai.APIError as error:
-                return _failed(request, f"{type(error).__name__}: {error}")
+                self._last_failure = _described(error)
+                if attempt < self._attempts:
+                    await asyncio.sleep(_seconds(error, self._pause, attempt))
             else:
                 limit.answered()
-                return self._read(completion, request)
-        return []
+                self._given_up = 0
+                return responses
+        self._given_up += 1
+        return _failed(request, f"{self._last_failure} (after {self._attempts} attempts)")
 
-    def _read(self, completion: Any, request: Request) -> list[Response]:
-        if completion.usage is not None:
-            self.usage.prompt_tokens += completion.usage.prompt_tokens
-            self.usage.completion_tokens += completion.usage.completion_tokens
-        prompt = completion.usage.prompt_tokens if completion.usage is not None else 0
-        choices = sorted(completion.choices, key=lambda choice: choice.index)
-        if len(choices) != request.generation.n:
-            return _failed(request, f"the server gave {len(choices)} answers of {request.generation.n}")
-        return [_response(choice, prompt) for choice in choices]
+    def _spent(self) -> str:
+        """Why nothing more is sent: a budget is spent, or the server is gone; "" while it goes on."""
+        if self._given_up >= _GIVE_UP:
+            return f"the server failed on {self._given_up} requests in a row: {self._last_failure}"
+        if self._max_calls is not None and self.usage.calls >= self._max_calls:
+            return f"the budget of {self._max_calls} calls is spent"
+        if self._max_tokens is not None and self.usage.tokens >= self._max_tokens:
+            return f"the budget of {self._max_tokens} tokens is spent"
+        return ""
+
+    async def _complete(self, client: AsyncOpenAI, body: dict[str, Any]) -> list[Response]:
+        """The server's answer, read; ValueError where it is none (an error page, cut JSON, no choices)."""
+        async with asyncio.timeout(self._timeout):  # the client's own time-out starts anew with every byte
+            completion = await client.chat.completions.create(**body)
+        try:
+            usage = completion.usage
+            prompt, new = (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage is not None else (0, 0)
+            responses = [_response(choice, place, prompt) for place, choice in enumerate(completion.choices)]
+            self.usage.prompt_tokens += prompt
+            self.usage.completion_tokens += new
+        except (AttributeError, TypeError) as error:  # the client does not check what it was sent
+            raise ValueError(f"no chat completion: {str(completion)[:200]!r}") from error
+        if len(responses) != body["n"]:
+            raise ValueError(f"the server gave {len(responses)} answers of {body['n']}")
+        return responses
 
 
-def _response(choice: Any, prompt_tokens: int) -> Response:
-    if choice.finish_reason not in ("stop", "length"):
-        return Response(
-            "", finish="error", error=f"the server ended with {choice.finish_reason!r}", sample_index=choice.index
-        )
+def _response(choice: Any, place: int, prompt_tokens: int) -> Response:
+    """One choice; servers that are not OpenAI's may leave out its index and why it ended."""
+    index = place if choice.index is None else choice.index
+    finish = choice.finish_reason or "stop"
+    if finish not in ("stop", "length"):
+        return Response("", finish="error", error=f"the server ended with {finish!r}", sample_index=index)
+    text = choice.message.content or getattr(choice.message, "refusal", None) or ""
+    if not isinstance(text, str):
+        raise TypeError(f"content of type {type(text).__name__}")
     content = choice.logprobs.content if choice.logprobs is not None and choice.logprobs.content else []
     return Response(
-        text=choice.message.content or getattr(choice.message, "refusal", None) or "",
-        finish=choice.finish_reason,
+        text=text,
+        finish=finish,
         token_ids=tuple(getattr(choice, "token_ids", None) or ()),
         logprobs=tuple(token.logprob for token in content),
         prompt_tokens=prompt_tokens,
-        sample_index=choice.index,
+        sample_index=index,
     )
+
+
+def _without_secret(url: str) -> str:
+    """The address, which errors and manifests show; HarnessError where it holds a password."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise HarnessError("the server's address is no http(s) URL", "write http://HOST:PORT/v1")
+    if parts.username or parts.password:
+        raise HarnessError(
+            f"the server's address holds a password: {parts.scheme}://***@{parts.hostname}",
+            "give the key as OPENAI_API_KEY: the address is written into manifests and errors",
+        )
+    return url
 
 
 def _failed(request: Request, error: str) -> list[Response]:
@@ -237,6 +296,23 @@ def _seconds(error: Any, pause: float, attempt: int) -> float:
     """How long to wait: what the server says, else doubling, at most a minute."""
     told = error.response.headers.get("retry-after", "") if getattr(error, "response", None) is not None else ""
     return min(60.0, float(told)) if told.replace(".", "", 1).isdigit() else min(60.0, pause * 2 ** (attempt - 1))
+
+
+def _passing(error: Exception) -> bool:
+    """Whether another attempt may succeed: overload, no connection, no answer in time, an answer that is none."""
+    from openai import APIConnectionError, APIError
+
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        return status in _PASSING or status >= 500
+    return isinstance(error, APIConnectionError) or not isinstance(error, APIError)
+
+
+def _described(error: Exception) -> str:
+    """The error in a line, without the key (a server may repeat it)."""
+    key = os.environ.get("OPENAI_API_KEY")
+    text = " ".join(str(error).split())[:500]
+    return f"{type(error).__name__}: {text.replace(key, '***') if key else text}"
 
 
 async def _answers(call: Any, url: str) -> Any:

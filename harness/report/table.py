@@ -16,6 +16,7 @@ from harness.store import Result
 from harness.suites import load_suites
 
 _SHARE_SHOWN = 0.01  # a state that is not `scored` is named below the table when it has more than this share
+_ALWAYS = (State.JUDGE_FAILED, State.ERROR)  # named however few they are
 _CELL, _FIRST = 18, 32  # columns of the terminal for a model and for the task with its n
 _MEANING = {
     State.UNPARSED: "no rule could read the response",
@@ -128,7 +129,7 @@ def _notes(results: Sequence[Result]) -> Iterator[Text]:
             yield Text(where + drawn + scores, "yellow")
         for state, meaning in _MEANING.items():
             count = result.states.get(state, 0)
-            if count > _SHARE_SHOWN * result.items or (count and state is State.ERROR):
+            if count > _SHARE_SHOWN * result.items or (count and state in _ALWAYS):
                 share = 100 * count / result.items
                 yield Text(f"{where}{share:.1f} % {state} ({count} of {result.items}: {meaning})", "yellow")
 
