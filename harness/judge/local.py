@@ -7,23 +7,24 @@ from harness.api import Model
 from harness.judge.model_judge import ModelJudge
 from harness.judge.spec import Options, at_least, parse_spec
 
-_SHARED: Options = {"dtype": str, "batch_tokens": at_least(1, int)}
-
 
 def open_hf(spec: str = "") -> ModelJudge:
     """A checkpoint in this process: hf:FOLDER_OR_HUB_ID?device=cuda:1&dtype=bfloat16.
 
     Options: device, dtype, attention, batch_tokens.
     """
-    return _judge("hf", spec, {"device": str, "attention": str, **_SHARED})
+    return _judge(
+        "hf", spec, {**dict.fromkeys(("device", "dtype", "attention"), str), "batch_tokens": at_least(1, int)}
+    )
 
 
 def open_vllm(spec: str = "") -> ModelJudge:
-    """A checkpoint in a vLLM engine: vllm:FOLDER_OR_HUB_ID.
+    """A checkpoint in a vLLM engine: vllm:FOLDER_OR_HUB_ID?tensor_parallel_size=2&max_model_len=8192.
 
-    Options: dtype, batch_tokens.
+    Options: dtype, tensor_parallel_size, max_model_len, max_num_seqs, gpu_memory_utilization.
     """
-    return _judge("vllm", spec, _SHARED)
+    numbers = dict.fromkeys(("tensor_parallel_size", "max_model_len", "max_num_seqs"), at_least(1, int))
+    return _judge("vllm", spec, {"dtype": str, **numbers, "gpu_memory_utilization": at_least(0, float)})
 
 
 def _judge(backend: str, spec: str, known: Options) -> ModelJudge:
