@@ -90,7 +90,7 @@ def request(sample: Sample) -> Request:
 # ---------------------------------------------------------------- extraction and score
 
 
-def score(sample: Sample, response: Response) -> Scoring:
+def score(sample: Sample, response: Response, judge_tokens: int = 1024) -> Scoring:
     """A response that is an answer is read literally; from any other the judge extracts it (extract_answer.py).
 
     An extraction that upstream's own result file states is taken as it is, as calculate_score.py does.
@@ -101,7 +101,7 @@ def score(sample: Sample, response: Response) -> Scoring:
     reply = yield Ask(
         "extract",
         extraction_prompt(meta["query"], response.text),
-        max_tokens=1024,
+        max_tokens=judge_tokens,
         data={"id": sample.id, "response": response.text, **kinds},
         recorded_only=literal is not None,
     )

@@ -57,7 +57,7 @@ def request(sample: Sample) -> Request:
 
 def score(sample: Sample, response: Response) -> Scoring:
     """The judge's grade; upstream's judge is gpt-4-0613, one run (the paper: five, and their mean)."""
-    return grade(sample.id, sample.question, sample.answer, response)
+    return grade(sample, response)
 
 
 # ---------------------------------------------------------------- the task

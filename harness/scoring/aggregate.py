@@ -30,7 +30,10 @@ def micro(*facets: str, group: Grouping | None = None) -> Aggregate:
 
 
 def macro(by: str, *facets: str, group: Grouping | None = None) -> Aggregate:
-    """Unweighted mean of the means of the groups named by the facet `by`; tables for `facets`."""
+    """Unweighted mean of the means of the groups named by the facet `by`; tables for `facets`, weighted alike.
+
+    So where a facet is coarser than `by`, its cells are means of means too (lmms-eval's categories of MMStar).
+    """
 
     def aggregate(items: Sequence[Scored]) -> Metrics:
         counted = _collapse(items, group)
@@ -72,19 +75,24 @@ def _collapse(items: Sequence[Scored], group: Grouping | None) -> list[_Counted]
 def _metrics(counted: list[_Counted], weights: list[float], facets: Sequence[str]) -> Metrics:
     units = tuple(Unit(c.id, c.sample.cluster or c.id, c.score, w) for c, w in zip(counted, weights, strict=True))
     mean = math.fsum(u.weight * u.score for u in units)
-    tables = {facet: _table(counted, facet) for facet in facets}
+    tables = {facet: _table(counted, weights, facet) for facet in facets}
     return Metrics(100 * mean, 100 * standard_error(units, mean), len(units), tables, units)
 
 
-def _table(counted: list[_Counted], facet: str) -> Mapping[str, Group]:
-    cells: dict[str, list[float]] = {}
-    for unit in counted:
+def _table(counted: list[_Counted], weights: Sequence[float], facet: str) -> Mapping[str, Group]:
+    cells: dict[str, list[tuple[float, float]]] = {}
+    for unit, weight in zip(counted, weights, strict=True):
         names = unit.sample.meta.get(facet)
         if names is None:
             continue
         for name in (names,) if isinstance(names, str) else names:
-            cells.setdefault(str(name), []).append(unit.score)
-    return {name: Group(100 * math.fsum(scores) / len(scores), len(scores)) for name, scores in cells.items()}
+            cells.setdefault(str(name), []).append((weight, unit.score))
+    return {name: Group(100 * _mean(units), len(units)) for name, units in cells.items()}
+
+
+def _mean(units: Sequence[tuple[float, float]]) -> float:
+    """The weighted mean of (weight, score) pairs."""
+    return math.fsum(weight * score for weight, score in units) / math.fsum(weight for weight, _ in units)
 
 
 def standard_error(units: Sequence[Unit], mean: float) -> float:

@@ -20,6 +20,7 @@ _ENGLISH = (
     "Answer: Spider\nYour output: Z\n"
     "Example 3: \nQuestion: {question}?\nOptions: {options}\nAnswer: {response}\nYour output: "
 )
+_LMMS = _ENGLISH.replace("output Z.", "output E.").replace("and Z. ", "and E. ").replace("output: Z\n", "output: E\n")
 _IN_CHINESE = (
     "你是一个帮助我匹配答案与单选题中多个选项的 AI 助手。"
     "你会被提供：一个问题，多个选项，一个答案。你的任务是找到与答案意义最相近的选项。"
@@ -68,6 +69,11 @@ def match_prompt(sample: Sample, response: str) -> str:
     """VLMEvalKit's matching prompt, in Chinese where the question has a CJK character (build_prompt of July 2024)."""
     frame = _IN_CHINESE if is_chinese(sample.question) else _ENGLISH
     return frame.format(question=sample.question, options=option_lines(sample.choices), response=response)
+
+
+def lmms_match_prompt(question: str, choices: Mapping[str, str], response: str) -> str:
+    """lmms-eval's matching prompt for MMBench (mmbench_evals.py at 75571cfe): "no match" is E, and no Chinese one."""
+    return _LMMS.format(question=question, options=option_lines(choices), response=response)
 
 
 def blink_match_prompt(sample: Sample, response: str) -> str:

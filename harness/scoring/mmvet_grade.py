@@ -5,7 +5,9 @@ Source: yuweihao/MM-Vet at acde843e, mm-vet_evaluator.py.
 
 from __future__ import annotations
 
-from harness.api import Ask, Response, Scoring, State, Verdict
+from collections.abc import Callable, Sequence
+
+from harness.api import Ask, Response, Sample, Scoring, State, Verdict
 from harness.scoring.verdicts import scored, unread
 
 TRIES = 5
@@ -53,7 +55,14 @@ EXAMPLES = (
 #: What upstream adds after a grade that it could not read.
 INSIST = "\nPredict the correctness of the answer (digit): "
 
-_HEAD = "\n".join([TASK, "", *map(" | ".join, (HEADER, ("---",) * len(HEADER), *EXAMPLES)), ""])
+
+
+def head(task: str, header: Sequence[str]) -> str:
+    """The task, then the table of examples under `header`."""
+    return "\n".join([task, *map(" | ".join, (header, ("---",) * len(header), *EXAMPLES)), ""])
+
+
+_HEAD = head(f"{TASK}\n", HEADER)
 
 
 def grading_prompt(question: str, gold: str, prediction: str) -> str:
@@ -79,20 +88,32 @@ def read_grade(reply: str) -> float | None:
     return grade if 0 <= grade <= 1 else None
 
 
-def grade(sample_id: str, question: str, gold: str, response: Response) -> Scoring:
-    """Ask up to five times: at temperature 0, then insisting, at 0 again, 0.5, 1 and 1.5.
+def official_tries(prompt: str) -> list[tuple[str, float]]:
+    """(prompt, temperature) of each try: 0, then insisting at 0 again, 0.5, 1 and 1.5."""
+    return [(prompt, 0.0), *((prompt + INSIST, 0.5 * repeat) for repeat in range(TRIES - 1))]
 
-    After five unreadable replies upstream writes 0.0; here the item is `judge_failed`, which counts 0 and is shown.
+
+def ask_grade(
+    sample: Sample, response: Response, tries: Sequence[tuple[str, float]], read: Callable[[str], float | None],
+    max_tokens: int,
+) -> Scoring:  # fmt: skip
+    """Ask until a reply can be read as a grade.
+
+    After the last try upstream writes 0.0; here the item is `judge_failed`, which counts 0 and is shown.
     """
-    prompt = grading_prompt(question, gold, response.text)
-    data = {"id": sample_id, "question": question, "gold": gold, "response": response.text}
+    data = {"id": sample.id, "question": sample.question, "gold": sample.answer, "response": response.text}
     reply: str | None = None
-    for attempt in range(TRIES):
-        insist, temperature = (INSIST, 0.5 * (attempt - 1)) if attempt else ("", 0.0)
-        reply = yield Ask("grade", prompt + insist, temperature=temperature, max_tokens=_MAX_TOKENS, data=data)
+    for prompt, temperature in tries:
+        reply = yield Ask("grade", prompt, temperature=temperature, max_tokens=max_tokens, data=data)
         if reply is None:
             return unread(response, "mmvet:grade")
-        read = read_grade(reply)
-        if read is not None:
-            return scored(read, response.text.strip(), "mmvet:grade", note=reply)
-    return Verdict(State.JUDGE_FAILED, rule="mmvet:grade", note=f"no grade in {TRIES} replies, the last: {reply!r}")
+        grade = read(reply)
+        if grade is not None:
+            return scored(grade, response.text.strip(), "mmvet:grade", note=reply)
+    return Verdict(State.JUDGE_FAILED, rule="mmvet:grade", note=f"no grade in {len(tries)} replies: {reply!r}")
+
+
+def grade(sample: Sample, response: Response) -> Scoring:
+    """The authors' grading of a response: their prompt and their tries, at most three tokens a reply."""
+    prompt = grading_prompt(sample.question, sample.answer, response.text)
+    return ask_grade(sample, response, official_tries(prompt), read_grade, _MAX_TOKENS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from harness.api import Response, State, Verdict
 
@@ -29,3 +30,8 @@ def unread(response: Response, rule: str = "") -> Verdict:
     if _REFUSAL.search(response.text[:_REFUSAL_WINDOW]):
         return Verdict(State.REFUSED, rule=rule)
     return Verdict(State.UNPARSED, rule=rule)
+
+
+def unread_as(response: Response, extracted: str, rule: str) -> Verdict:
+    """As `unread`, for a rule that read something which is no answer to the question (a letter that is no option)."""
+    return replace(unread(response, rule), extracted=extracted)
