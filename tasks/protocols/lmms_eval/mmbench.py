@@ -64,7 +64,7 @@ def score(sample: Sample, response: Response) -> Verdict | Scoring:
 def _ask(sample: Sample, response: Response) -> Scoring:
     choices = _four(sample)
     prompt = lmms_match_prompt(sample.question, choices, response.text)
-    data = {"question": sample.question, "choices": choices, "response": response.text}
+    data = {"id": sample.id, "question": sample.question, "choices": choices, "response": response.text}
     reply = yield Ask("match", prompt, data=data)
     if reply is None:
         read = extract_letter(response.text, choices)
