@@ -215,6 +215,7 @@ def test_many_models_and_protocols_still_fit() -> None:
     assert all(f"model-{i}" in shown for i in range(4))
     assert max(map(len, shown.splitlines()[:6])) <= 80
     assert printed() == "no results yet\n"
+    assert "evil\\x1b[2J" in printed(result("evil\x1b[2J", skipped_rows=1))
 
 
 def test_what_a_reader_must_know_stands_below() -> None:

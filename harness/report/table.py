@@ -12,6 +12,7 @@ from rich.text import Text
 
 from harness.api import State
 from harness.report.leaderboard import counted
+from harness.report.plain import plain
 from harness.store import Result
 from harness.suites import load_suites
 
@@ -95,7 +96,7 @@ def _average_row(
 
 def _heading(column: _Column, all_: Sequence[_Column]) -> str:
     """The model, and protocol and judge where the table has several."""
-    parts = [column.model]
+    parts = [plain(column.model)]
     if len({c.protocol for c in all_}) > 1:
         parts.append(column.protocol)
     if len({c.judge for c in all_}) > 1:
@@ -120,7 +121,7 @@ def _notes(results: Sequence[Result]) -> Iterator[Text]:
     if any(r.edition.startswith("mini") for r in results):
         yield Text("mini: items drawn by code; these scores say nothing about the real benchmarks", "yellow")
     for result in results:
-        where = f"{result.cell.task} · {result.cell.model}: "
+        where = f"{result.cell.task} · {plain(result.cell.model)}: "
         if result.skipped_rows:
             yield Text(f"{where}{result.skipped_rows} bad rows of the data were skipped", "yellow")
         if result.random:
