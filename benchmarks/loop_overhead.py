@@ -18,7 +18,7 @@ from bare_loop import bare_loop
 from harness import registry
 from harness.api import Response
 from harness.data import open_dataset
-from harness.evaluate import Evaluator
+from harness.evaluation import Evaluator
 from harness.models.hf import HFModel
 from harness.models.load import load_module, load_processor, resolve
 from harness.store import Store

@@ -30,14 +30,14 @@ from harness.api import (
 )
 
 if TYPE_CHECKING:
-    from harness.evaluate import evaluate
+    from harness.evaluation import evaluate
     from harness.scoring.score import score
     from harness.store import load_run
 
 __version__ = "0.1.0"
 
 # Functions whose modules cost an import are fetched when first used.
-_LAZY = {"evaluate": "harness.evaluate", "score": "harness.scoring.score", "load_run": "harness.store"}
+_LAZY = {"evaluate": "harness.evaluation", "score": "harness.scoring.score", "load_run": "harness.store"}
 
 __all__ = [
     "Ask", "Generation", "HarnessError", "Image", "Judge", "Metrics", "Model", "Pick", "Request", "Response", "Rules",

@@ -10,7 +10,7 @@ from harness import registry
 from harness.api import OFFICIAL, HarnessError, Judge, Sample, Task
 from harness.code import code_fingerprint
 from harness.data.imports.samples import Imported
-from harness.evaluate import stored_answers, summarise
+from harness.evaluation import stored_answers, summarise
 from harness.judge.recorded import keep_answers, recorded_judge
 from harness.scoring.reasoning import REASONING_TAGS
 from harness.scoring.score import open_judge, score_all

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness import registry
 from harness.api import Judge, Response, Sample, Verdict
 from harness.code import code_fingerprint
-from harness.evaluate import stored_answers, summarise
+from harness.evaluation import stored_answers, summarise
 from harness.judge.recorded import NAME as RECORDED
 from harness.judge.recorded import recorded_judge
 from harness.scoring.reasoning import REASONING_TAGS

@@ -42,7 +42,8 @@ class Composite(_Strict):
     def combine(self, parts: Mapping[str, Metrics]) -> Metrics:
         """The mean of the parts' scores, as weighted units.
 
-        Clusters keep their names, so questions that the parts share are not counted as independent.
+        Clusters keep their names, so questions that the parts share are not counted as independent; for the standard
+        error each part's units vary around the part's own mean, since the parts are fixed.
         """
         share = 1 / len(self.mean)
         units = tuple(
@@ -50,8 +51,13 @@ class Composite(_Strict):
             for task in self.mean
             for unit in parts[task].units
         )
+        centred = [
+            replace(unit, score=unit.score - parts[task].score / 100, weight=unit.weight * share)
+            for task in self.mean
+            for unit in parts[task].units
+        ]
         score = sum(parts[task].score for task in self.mean) * share
-        return Metrics(score, 100 * standard_error(units, score / 100), len(units), {}, units)
+        return Metrics(score, 100 * standard_error(centred, 0.0), len(units), {}, units)
 
 
 class _File(_Strict):

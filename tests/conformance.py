@@ -199,5 +199,3 @@ def ccbench_items(shared: Shared) -> list[Item]:
         assert sample is not None
         found.append(Item(sample, Response(row["prediction"]), upstream[str(row["index"] % 1_000_000)]))
     return found
-
-

@@ -15,7 +15,7 @@ import harness
 from harness import cli, registry
 from harness.api import HarnessError, Request, Response
 from harness.cli import main
-from harness.evaluate import evaluate
+from harness.evaluation import evaluate
 
 Invoke = Callable[..., Result]
 

@@ -7,7 +7,7 @@ from test_evaluate import HashModel
 from harness.api import HarnessError
 from harness.cli import main
 from harness.compare import compare_sides, methods_of, read_sides
-from harness.evaluate import Evaluator
+from harness.evaluation import Evaluator
 from harness.store import Store
 
 

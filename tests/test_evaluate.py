@@ -16,7 +16,7 @@ import pytest
 
 from harness import registry
 from harness.api import Response
-from harness.evaluate import Evaluator, evaluate
+from harness.evaluation import Evaluator, evaluate
 from harness.rescore import flips, rescore
 from harness.store import Store, load_run
 
@@ -56,6 +56,12 @@ def test_a_second_run_infers_nothing_and_ends_alike(tmp_path):
     assert first.asked > 0
     assert second.asked == 0
     assert table(tmp_path) == before
+
+
+def test_the_public_name_is_the_function_whatever_was_imported():
+    import harness
+
+    assert harness.evaluate is evaluate
 
 
 def test_tasks_that_share_items_share_their_responses(tmp_path):
@@ -109,7 +115,7 @@ def test_limit_takes_whole_circular_groups_over_all_categories(tmp_path):
 _KILLED = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from harness.evaluate import evaluate
+from harness.evaluation import evaluate
 from test_evaluate import HashModel, TASKS
 class Slow(HashModel):
     def generate(self, requests):

@@ -17,7 +17,7 @@ from chat_server import Server, asked, completion
 from rich.console import Console
 
 from harness.api import Ask, HarnessError, Response, Sample, State
-from harness.evaluate import evaluate
+from harness.evaluation import evaluate
 from harness.judge.cache import AnswerCache
 from harness.judge.model_judge import JudgeFailed, ModelJudge
 from harness.report.table import print_results

@@ -129,3 +129,9 @@ def test_what_does_not_change_the_answer_does_not_change_the_key():
     assert request_key("f", Request(("a",), Generation(temperature=1, seed=1))) != request_key(
         "f", Request(("a",), Generation(temperature=1, seed=2))
     )
+
+
+def test_a_lone_surrogate_is_kept_as_a_question_mark(tmp_path):
+    with Store(tmp_path) as store:
+        store.add_responses([(b"k" * 32, Response("a\ud800b"))])
+        assert store.responses([b"k" * 32])[b"k" * 32].text == "a?b"

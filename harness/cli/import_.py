@@ -49,7 +49,7 @@ def import_(
     from harness import registry
     from harness.data.imports import read
     from harness.data.imports.samples import assemble
-    from harness.evaluate import finish_run
+    from harness.evaluation import finish_run
     from harness.importing import import_responses
     from harness.report.table import print_results
     from harness.store import Store

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.evaluate import Evaluator
+    from harness.evaluation import Evaluator
     from harness.store import Result
 
 _EXAMPLES = """\b
@@ -52,7 +52,7 @@ def run(
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
 
-    from harness.evaluate import Evaluator, finish_run
+    from harness.evaluation import Evaluator, finish_run
     from harness.progress import bars
     from harness.scoring.reasoning import parse_tags
     from harness.store import Store

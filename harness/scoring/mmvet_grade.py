@@ -56,7 +56,6 @@ EXAMPLES = (
 INSIST = "\nPredict the correctness of the answer (digit): "
 
 
-
 def head(task: str, header: Sequence[str]) -> str:
     """The task, then the table of examples under `header`."""
     return "\n".join([task, *map(" | ".join, (header, ("---",) * len(header), *EXAMPLES)), ""])

@@ -143,8 +143,8 @@ class Store:
         """Keep responses by key in one transaction; a response once kept is never replaced, unless it was an error."""
         packed = [
             (
-                key, r.sample_index, r.text, r.finish, array("I", r.token_ids).tobytes(),
-                array("f", r.logprobs).tobytes(), r.prompt_tokens, r.error,
+                key, r.sample_index, _storable(r.text), r.finish, array("I", r.token_ids).tobytes(),
+                array("f", r.logprobs).tobytes(), r.prompt_tokens, _storable(r.error),
             )
             for key, r in rows
         ]  # fmt: skip
@@ -249,6 +249,11 @@ def _lock(folder: Path) -> IO[str]:
     handle.write(str(os.getpid()))
     handle.flush()
     return handle
+
+
+def _storable(text: str) -> str:
+    """UTF-8 text: a lone surrogate, which a server may send as a JSON escape, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _sample_body(sample: Sample) -> str:
