@@ -88,7 +88,7 @@ def main(out):
     head = [
         "# Validity of the comparison",
         "",
-        f"`python benchmarks/compare_validity.py`, {WORLDS:,} simulated worlds a row (standard error of a 5 % rate: 0.3).",
+        f"`python benchmarks/compare_validity.py`, {WORLDS:,} worlds a row (standard error of a 5 % rate: 0.3).",
         "",
     ]
     text = [*head, *items_table(rng), "", *seeds_table(rng), ""]
