@@ -114,6 +114,15 @@ class Evaluator:
         self._progress: Watcher = progress or Silent()
         self._opened: dict[str, tuple[Dataset, Sequence[Sample]]] = {}
 
+    def using(self, *, limit: int | None) -> Evaluator:
+        """An evaluator of the same store, data, protocol and judge over about `limit` items a task (None: all)."""
+        if limit == self._limit:
+            return self
+        return Evaluator(
+            self.store, data=self._data, protocol=self.protocol, judge=self.judge, limit=limit,
+            skip_bad_rows=self._skip, reasoning_tags=self._tags, progress=self._progress,
+        )  # fmt: skip
+
     def evaluate(
         self,
         model: Model,

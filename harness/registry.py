@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.api import OFFICIAL, HarnessError, Rules, Task
 
-KINDS = ("tasks", "protocols", "models", "judges", "trainers", "checkpoints", "suites", "commands")
+KINDS = ("tasks", "protocols", "models", "judges", "trainers", "checkpoints", "suites", "commands", "recipes")
 
 
 @cache

@@ -169,16 +169,22 @@ class Train(Part):
     gradient_checkpointing: bool = True
     max_prompt_tokens: Annotated[int, Field(ge=1)] = 4096
     teacher: Literal["live", "cached"] = "live"
+    cache_top_k: Annotated[int, Field(ge=1)] = 128
+    save_steps: Annotated[int, Field(ge=1)] = 50
     engine: Literal["single", "ddp", "zero2", "zero3"] = "single"
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = []
 
 
 class Evaluation(Part):
-    """What every stage is evaluated on: a suite, and where its items come from."""
+    """What every stage is evaluated on: a suite, and where its items come from. `stage_limit` is the limit for stages
+    that are not a method's last (None: as `limit`).
+    """
 
     suite: str = "full"
     data: str = "mini"
     limit: Annotated[int, Field(ge=1)] | None = None
+    stage_limit: Annotated[int, Field(ge=1)] | None = None
+    teachers: Literal["none", "unmasked", "masked"] = "unmasked"
     stages: Literal["all", "last"] = "all"
 
 

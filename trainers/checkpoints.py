@@ -1,0 +1,121 @@
+"""What a training leaves on disk: a checkpoint a stage, and the state it goes on from after a kill.
+
+Everything is written beside its place and renamed, so that what has its name is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.api import HarnessError
+from trainers.recipe import Recipe
+
+_POSITION = "position.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a training is: `step` optimizer steps of stage `stage` are done; the counts are those so far."""
+
+    stage: int = 0
+    step: int = 0
+    questions: int = 0
+    student_tokens: int = 0
+    responses: int = 0
+    recipe: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The folders of one method and seed in a run folder."""
+
+    run: Path
+    method: str
+    seed: int
+
+    @property
+    def own(self) -> Path:
+        """Logs, rewards and state."""
+        return self.run / self.method / f"seed{self.seed}"
+
+    def checkpoint(self, stage: int) -> Path:
+        """The stage's checkpoint, loadable by plain transformers."""
+        return self.run / "checkpoints" / self.method / f"seed{self.seed}" / f"stage{stage}"
+
+    def record(self, stage: int) -> Path:
+        """What is known of the stage (budget, teacher, r), beside its checkpoint."""
+        return self.checkpoint(stage).with_suffix(".json")
+
+    def rewards(self, stage: int) -> Path:
+        """The rewards of the stage's responses."""
+        return self.own / f"stage{stage}" / "rewards"
+
+
+def recipe_key(recipe: Recipe, method: Mapping[str, Any], questions: str) -> str:
+    """What a training depends on: a state of another recipe is not resumed."""
+    depends = recipe.model_dump(exclude={"description", "hardware", "evaluation", "methods", "seeds"})
+    for unimportant in ("save_steps", "trackers"):
+        depends["train"].pop(unimportant)
+    return hashlib.sha256(json.dumps([depends, dict(method), questions], sort_keys=True).encode()).hexdigest()
+
+
+def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder, then give it its name; what had the name before is replaced."""
+    half = folder.with_name(f".{folder.name}.half")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    write(half)
+    if folder.exists():
+        shutil.rmtree(folder)
+    half.rename(folder)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """A JSON file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)
+
+
+class States:
+    """The states of one training; the newest is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "state"
+
+    def save(self, position: Position, write: Callable[[Path], None]) -> None:
+        """Keep a state: `write` puts model, optimizer and random states into the folder it is given."""
+        number = self._newest()[0] + 1
+
+        def fill(folder: Path) -> None:
+            write(folder)
+            write_json(folder / _POSITION, asdict(position))
+
+        write_whole(self._folder / f"{number:06d}", fill)
+        for old in self._folder.iterdir():
+            if old.name != f"{number:06d}":
+                shutil.rmtree(old)
+
+    def newest(self, recipe: str) -> tuple[Position, Path] | None:
+        """The newest state and its folder, or None where there is none. HarnessError where its recipe was another."""
+        number, folder = self._newest()
+        if not number:
+            return None
+        position = Position(**json.loads((folder / _POSITION).read_text(encoding="utf-8")))
+        if position.recipe != recipe:
+            raise HarnessError(
+                f"{self._folder.parent} holds a training by another recipe",
+                "run into a new folder (--out), or delete this one to train again",
+            )
+        return position, folder
+
+    def _newest(self) -> tuple[int, Path]:
+        found = sorted(path for path in self._folder.glob("[0-9]*") if (path / _POSITION).is_file())
+        return (int(found[-1].name), found[-1]) if found else (0, self._folder)

@@ -1,0 +1,1 @@
+"""The verbs that trainers add to `harness`."""

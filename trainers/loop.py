@@ -1,0 +1,290 @@
+"""The one training loop: every method, every stage, resumed from the last saved step after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.api import Model, Stage
+from harness.models.hf import open_model
+from trainers.checkpoints import Places, Position, States, recipe_key, write_json, write_whole
+from trainers.context import Context
+from trainers.divergence import check_vocabularies, output_width
+from trainers.logs import RewardLog, StepLog, advantage_stats
+from trainers.method import Method
+from trainers.models import MaskedTeacher, load_reference, load_student, load_weights, training_mode
+from trainers.objective import Objective, divergence_of, objective_of
+from trainers.optimizer import build_optimizer, learning_rate, set_learning_rate
+from trainers.order import StagePlan, plan_stages, total_steps
+from trainers.packing import ResponseModel
+from trainers.preflight import require
+from trainers.recipe import Recipe
+from trainers.responses import StageResponses
+from trainers.rewards import by_source
+from trainers.step import Batches, Outcome, Signals, Stepper
+from trainers.step_zero import check
+from trainers.teacher_cache import WHOLE, TeacherCache
+from trainers.validate import accuracy
+
+
+def train(method: Method, recipe: Recipe, context: Context) -> Iterator[Stage]:
+    """Train one method with one seed; yields a Stage after each (teacher, r), finished ones of a killed run too."""
+    yield from _Training(method, method.resolved(recipe, context.method), context).stages()
+
+
+class _Training:
+    def __init__(self, method: Method, recipe: Recipe, context: Context) -> None:
+        self._method, self._recipe, self._context = method, recipe, context
+        self._objective: Objective = replace(objective_of(recipe), likelihood=method.likelihood)
+        rewarded = self._objective.policy > 0 and self._objective.distillation_reward > 0
+        self._needs_signal = self._objective.divergence > 0 or rewarded
+        self._questions = context.data.order(context.seed)
+        self._plans = plan_stages(recipe, len(self._questions))
+        self._places = Places(context.folder, context.method, context.seed)
+        self._states = States(self._places.own)
+        accelerator = context.accelerator
+        self._student = load_student(recipe, accelerator.device)
+        self._optimizer = build_optimizer(self._student.module, recipe.optimizer)
+        self._model, self._prepared = accelerator.prepare(ResponseModel(self._student.module), self._optimizer)
+        self._batches = Batches(self._student, recipe)
+        faults = self._places.own / "faults"
+        self._stepper = Stepper(
+            recipe, self._objective, self._batches, accelerator, self._model, self._prepared, faults
+        )
+        self._responses = StageResponses(method, recipe, context, self._student, self._questions)
+        self._needs_teacher = self._needs_signal or self._responses.counts()[0] > 0
+        self._key = recipe_key(
+            recipe, {"responses": method.responses, "likelihood": method.likelihood}, self._data_key()
+        )
+        self._position = Position(recipe=self._key)
+        self._reference: tuple[Path, Any] | None = None
+
+    def _data_key(self) -> str:
+        """What the questions are: their number, and the content of a few of them."""
+        total = len(self._questions)
+        some = [self._questions[place].key for place in sorted({0, total // 2, total - 1})]
+        return hashlib.sha256(json.dumps([total, self._context.seed, some]).encode()).hexdigest()
+
+    # ------------------------------------------------------------ stages
+
+    def stages(self) -> Iterator[Stage]:
+        """Train what is not done yet, stage by stage."""
+        if self._batches.reason:
+            self._context.say(f"{self._context.method}: responses are not packed, as {self._batches.reason}")
+        saved = self._states.newest(self._key)
+        if saved is not None:
+            self._position = saved[0]
+        for plan in self._plans:
+            index = plan.spec.index
+            if index < self._position.stage:
+                if self._recipe.train.engine != "zero3":
+                    load_weights(self._student.module, self._places.checkpoint(index))
+            else:
+                if saved is not None:
+                    self._context.accelerator.load_state(str(saved[1]))
+                    saved = None
+                self._train_stage(plan)
+            yield self._stage(plan)
+
+    def _stage(self, plan: StagePlan) -> Stage:
+        """The stage as the harness sees it: its model is the module in memory (under ZeRO-3: its checkpoint)."""
+        folder = self._places.checkpoint(plan.spec.index)
+        record = json.loads(self._places.record(plan.spec.index).read_text(encoding="utf-8"))
+        name = f"{self._context.method}/s{self._context.seed}/{record['name']}"
+        if self._recipe.train.engine == "zero3":
+            model: Model = open_model(str(folder), name=name)
+        else:
+            model = self._student.model(name, self._student.mark(folder))
+        return Stage(
+            self._context.method, record["name"], plan.spec.index, str(folder), model, record["budget"], record["meta"]
+        )
+
+    def _train_stage(self, plan: StagePlan) -> None:
+        resumed = self._position.stage == plan.spec.index and self._position.step > 0
+        if not resumed:
+            self._position = replace(self._position, stage=plan.spec.index, step=0)
+            self._reset_optimizer(plan)
+        teacher = self._teacher(plan) if self._needs_teacher else None
+        before = plan.spec.index - 1
+        checkpoint = self._places.checkpoint(before) if before >= 0 else self._student.folder
+        self._responses.prepare(plan, teacher, checkpoint, self._student.mark(checkpoint))
+        signals = self._signals(plan, teacher)
+        done = plan.first_step + self._position.step
+        log = StepLog(self._places.own / "train.jsonl", done)
+        rewards = RewardLog(self._places.rewards(plan.spec.index), done)
+        if plan.spec.index == 0 and not resumed:
+            self._preflight(plan, signals, teacher)
+        try:
+            with training_mode(self._student.module):
+                self._steps(plan, signals, log, rewards)
+        finally:
+            log.close()
+        self._finish(plan, teacher)
+
+    def _steps(self, plan: StagePlan, signals: Signals, log: StepLog, rewards: RewardLog) -> None:
+        settings, steps = self._recipe.optimizer, total_steps(self._plans)
+        for place in range(self._position.step, len(plan.steps)):
+            number = plan.first_step + place
+            groups = self._responses.groups(plan.steps[place])
+            rate = learning_rate(settings, number, steps)
+            set_learning_rate(self._optimizer, rate)
+            outcome = self._stepper.step(groups, signals, number)
+            at = self._position
+            self._position = replace(
+                at, step=place + 1, questions=at.questions + len(plan.steps[place]),
+                student_tokens=at.student_tokens + outcome.tokens, responses=at.responses + outcome.responses,
+            )  # fmt: skip
+            self._log(plan, number, rate, outcome, log)
+            rewards.add(number, outcome.groups, outcome.rewards)
+            last = place + 1 == len(plan.steps)
+            if last or (place + 1) % self._recipe.train.save_steps == 0:
+                rewards.flush(number + 1)
+                if not last:
+                    self._save()
+
+    # ------------------------------------------------------------ parts of a stage
+
+    def _teacher(self, plan: StagePlan) -> MaskedTeacher:
+        masking = self._recipe.masking
+        calibration = self._questions[: masking.calibration_questions] if masking.criterion == "wanda" else ()
+        return self._context.teachers.at(plan.spec.teacher, plan.spec.ratio, masking, calibration)
+
+    def _signals(self, plan: StagePlan, teacher: MaskedTeacher | None) -> Signals:
+        tokenizer = self._student.preprocessor.tokenizer
+        if teacher is None:
+            vocabulary = max(tokenizer.get_vocab().values()) + 1
+        else:
+            theirs = self._context.teachers.tokenizer(plan.spec.teacher)
+            widths = output_width(self._student.module), output_width(teacher.module)
+            vocabulary = check_vocabularies(tokenizer, theirs, *widths)
+        signals = Signals(self._recipe, vocabulary, reference=self._reference_policy(plan))
+        if teacher is None or not self._needs_signal:
+            return signals
+        signals.teacher = teacher.module
+        if self._recipe.train.teacher == "cached":
+            signals.cache = self._filled_cache(plan, teacher, vocabulary)
+            signals.teacher = None
+            self._context.teachers.drop()
+        return signals
+
+    def _reference_policy(self, plan: StagePlan) -> Any:
+        if self._objective.policy == 0 or self._objective.kl == 0:
+            return None
+        folder = self._student.folder
+        if self._recipe.policy.reference == "previous_stage" and plan.spec.index > 0:
+            folder = self._places.checkpoint(plan.spec.index - 1)
+        if self._reference is None or self._reference[0] != folder:
+            module = load_reference(folder, self._context.accelerator.device, self._recipe.train.precision)
+            self._reference = folder, module
+        return self._reference[1]
+
+    def _filled_cache(self, plan: StagePlan, teacher: MaskedTeacher, vocabulary: int) -> TeacherCache:
+        accelerator = self._context.accelerator
+        top_k = None if vocabulary <= WHOLE else self._recipe.train.cache_top_k
+        cache = TeacherCache(
+            self._context.folder / "teacher", teacher.fingerprint, vocabulary, top_k, writer=accelerator.process_index
+        )
+        measured = False
+        for step in plan.steps[accelerator.process_index :: accelerator.num_processes]:
+            for part in self._batches.split(cache.missing(self._responses.groups(step))):
+                batch = self._batches.batch(part)
+                cache.add(teacher.module, batch, part)
+                if not measured:
+                    found = cache.measure(
+                        self._student.module, teacher.module, batch, part, divergence_of(self._recipe)
+                    )
+                    write_json(self._places.own / f"stage{plan.spec.index}" / "cache.json", asdict(found))
+                    self._context.say(
+                        f"{self._context.method}: teacher cache {found.bytes_per_token:.0f} bytes a token, error of D "
+                        f"{found.mean:.2e} a token of {found.divergence:.2e}"
+                    )
+                    measured = True
+        accelerator.wait_for_everyone()
+        cache.refresh()
+        return cache
+
+    def _preflight(self, plan: StagePlan, signals: Signals, teacher: MaskedTeacher | None) -> None:
+        groups = next((found for step in plan.steps if (found := self._responses.groups(step))), [])
+        if not groups:
+            return
+        report = teacher.report if teacher else None
+        findings = check(self._recipe, self._student, self._stepper, signals, report, signals.teacher, groups)
+        write_json(self._places.own / "preflight.json", {f.name: {"ok": f.ok, "message": f.message} for f in findings})
+        require(findings)
+
+    def _reset_optimizer(self, plan: StagePlan) -> None:
+        when = self._recipe.optimizer.reset
+        if when == "per_stage" or (when == "per_teacher" and plan.new_teacher):
+            self._optimizer.state.clear()
+
+    # ------------------------------------------------------------ what stays
+
+    def _log(self, plan: StagePlan, number: int, rate: float, outcome: Outcome, log: StepLog) -> None:
+        rewards = outcome.rewards
+        record = {
+            "step": number, "stage": plan.spec.index, "teacher": plan.spec.teacher, "r": plan.spec.ratio,
+            "loss": sum(outcome.parts.values()), **{f"loss/{k}": v for k, v in outcome.parts.items()},
+            "lr": rate, "gradient": outcome.gradient, "questions": outcome.questions, "responses": outcome.responses,
+            "tokens": outcome.tokens, "seconds": round(outcome.seconds, 4),
+            "tokens_per_second": round(outcome.tokens / max(outcome.seconds, 1e-9), 1),
+            "by_source": by_source(rewards),
+            "advantage": advantage_stats([part.advantage for part in rewards]),
+        }  # fmt: skip
+        log.write(record)
+        if self._recipe.train.trackers:
+            flat = {key: value for key, value in record.items() if isinstance(value, int | float)}
+            flat.update(
+                {f"{s}/{name}": value for s, parts in by_source(rewards).items() for name, value in parts.items()}
+            )
+            self._context.accelerator.log({f"{self._context.method}/{k}": v for k, v in flat.items()}, step=number)
+
+    def _save(self) -> None:
+        accelerator = self._context.accelerator
+        self._states.save(self._position, lambda folder: accelerator.save_state(str(folder), safe_serialization=False))
+
+    def _finish(self, plan: StagePlan, teacher: MaskedTeacher | None) -> None:
+        """The stage's checkpoint, then its record, then the state that counts it as done."""
+        spec, context = plan.spec, self._context
+        accelerator = context.accelerator
+        folder = self._places.checkpoint(spec.index)
+        state = accelerator.get_state_dict(self._model)
+        weights = {name.removeprefix("model.").removeprefix("module.model."): value for name, value in state.items()}
+
+        def write(half: Path) -> None:
+            self._student.module.save_pretrained(half, state_dict=weights if accelerator.num_processes > 1 else None)
+            self._student.processor.save_pretrained(half)
+
+        if accelerator.is_main_process:
+            write_whole(folder, write)
+        accelerator.wait_for_everyone()
+        at = self._position
+        meta: dict[str, Any] = {
+            "method": context.method, "seed": context.seed, "index": spec.index, "teacher": spec.teacher,
+            "r": spec.ratio, "title": self._method.title,
+        }  # fmt: skip
+        if teacher is not None:
+            meta["masked_share_of_all_weights"] = round(teacher.report.effective, 6)
+        if len(context.data.validation):
+            model = self._student.model("validation", self._student.mark(folder))
+            settings = self._recipe.reward.judge
+            meta["validation"] = round(100 * accuracy(model, context.data.validation, settings, context.judge), 3)
+        short = spec.teacher.rstrip("/").rpartition("/")[2].partition("@")[0]
+        record = {
+            "name": f"{spec.index + 1}-{short}-r{spec.ratio:.2f}",
+            "budget": {
+                "steps": plan.first_step + len(plan.steps), "questions": at.questions,
+                "student_tokens": at.student_tokens, "responses": at.responses,
+            },
+            "meta": meta,
+        }  # fmt: skip
+        if accelerator.is_main_process:
+            write_json(self._places.record(spec.index), record)
+        self._position = replace(at, stage=spec.index + 1, step=0)
+        if spec.index + 1 < len(self._plans):
+            self._save()
+        else:  # nothing to go on from: only that all is done
+            self._states.save(self._position, lambda folder: None)
