@@ -1,0 +1,81 @@
+"""Tiny InternVL models (vision tower, pixel shuffle, MLP, Qwen2) and the processor that they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trainers.zoo.config import Ladder, Size
+from trainers.zoo.tokenizer import CHAT_TEMPLATE, IMAGE
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def build_processor(tokenizer: Any, ladder: Ladder) -> Any:
+    """InternVL's processor; an image is resized to one tile, never cropped into several."""
+    from transformers import GotOcr2ImageProcessor, InternVLProcessor, InternVLVideoProcessor
+
+    side = {"height": ladder.image_size, "width": ladder.image_size}
+    image_processor = GotOcr2ImageProcessor(
+        size=side, crop_to_patches=False, min_patches=1, max_patches=1, image_mean=[0.5] * 3, image_std=[0.5] * 3
+    )
+    return InternVLProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        video_processor=InternVLVideoProcessor(size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3),
+        image_seq_length=ladder.image_tokens,
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def build_config(size: Size, ladder: Ladder, tokenizer: Any) -> Any:
+    """An `InternVLConfig` of the size: tied embeddings, image tokens as the processor writes them."""
+    from transformers import InternVLConfig, InternVLVisionConfig, Qwen2Config
+
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id, "bos_token_id": None}
+    text = Qwen2Config(
+        vocab_size=-(-len(tokenizer) // 64) * 64,
+        hidden_size=size.hidden,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        intermediate_size=size.ffn,
+        max_position_embeddings=1024,
+        initializer_range=size.init_std,
+        tie_word_embeddings=True,
+        **ids,
+    )
+    vision = InternVLVisionConfig(
+        hidden_size=size.vision_hidden,
+        num_hidden_layers=size.vision_layers,
+        num_attention_heads=size.vision_heads,
+        intermediate_size=4 * size.vision_hidden,
+        image_size=[ladder.image_size] * 2,
+        patch_size=[ladder.patch_size] * 2,
+        attention_bias=True,
+        layer_scale_init_value=1.0,
+        initializer_range=size.init_std,
+    )
+    return InternVLConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_seq_length=ladder.image_tokens,
+        downsample_ratio=0.5,
+        tie_word_embeddings=True,
+        **ids,
+    )
+
+
+def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Module:
+    """A freshly initialised `InternVLForConditionalGeneration` in float32."""
+    import torch
+    from transformers import InternVLForConditionalGeneration
+
+    torch.manual_seed(seed)
+    model: nn.Module = InternVLForConditionalGeneration(build_config(size, ladder, tokenizer))
+    with torch.no_grad():
+        # transformers leaves positions at zero: all patches would look alike at first
+        position = model.model.vision_tower.embeddings.position_embeddings
+        position.normal_(0, size.init_std)
+    return model

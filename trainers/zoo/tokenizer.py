@@ -1,0 +1,101 @@
+"""One small tokenizer for the whole ladder: byte-level BPE on mini prompts; frequent lines are single tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
+IMAGE_START, IMAGE, IMAGE_END, VIDEO = "<img>", "<IMG_CONTEXT>", "</img>", "<video>"
+SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM, IMAGE_START, IMAGE, IMAGE_END, VIDEO)
+
+#: Words with the space before them, single digits, runs of Chinese, runs of punctuation, line ends.
+_PIECES = r"[\r\n]+| ?[A-Za-z]+| ?\d| ?[\u4e00-\u9fff]+|[^\sA-Za-z\d\u4e00-\u9fff]| +(?=\S)|\s+"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}<|system|>{% elif message['role'] == 'user' %}<|user|>"
+    "{% elif message['role'] == 'assistant' %}<|assistant|>"
+    "{% else %}{{ raise_exception('unknown role ' + message['role']) }}{% endif %}"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<IMG_CONTEXT>{% elif part['type'] == 'text' %}{{ part['text'] }}"
+    "{% else %}{{ raise_exception('unknown content type ' + part['type']) }}{% endif %}"
+    "{% endfor %}{% endif %}"
+    "{% if message['role'] == 'assistant' %}<|end|>{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def option_marks() -> list[str]:
+    """The marks in front of options, one token each: a new line with `A. ` or `(A) `, for A to J."""
+    return [mark.format(letter) for letter in "ABCDEFGHIJ" for mark in ("\n{}. ", "\n({}) ")]
+
+
+def phrases(prompts: Mapping[str, Sequence[str]], share: float) -> list[str]:
+    """Lines (with the line end before them) that stand in at least `share` of one task's prompts.
+
+    Lines under three words stay with the BPE. Longest first, as the tokenizer must match them.
+    """
+    found: set[str] = set()
+    for texts in prompts.values():
+        counts: Counter[str] = Counter()
+        for text in texts:
+            first, *rest = text.split("\n")
+            counts.update({first, *("\n" + line for line in rest)})
+        enough = share * len(texts)
+        found |= {line for line, n in counts.items() if n >= enough and (line.count(" ") >= 2 or len(line.encode()) > 24)}
+    return sorted(found, key=lambda line: (-len(line), line))
+
+
+def train_tokenizer(prompts: Mapping[str, Sequence[str]], targets: Iterable[str], vocab_size: int, share: float) -> Any:
+    """A `PreTrainedTokenizerFast` with InternVL's image tokens, trained on prompts by task and on targets.
+
+    `vocab_size` bounds the whole vocabulary, special tokens and phrases included.
+    """
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    lines = [*phrases(prompts, share), *option_marks()]
+    texts = [text for group in prompts.values() for text in group]
+    rest = [_without(text, lines) for text in texts]
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(lines),
+        special_tokens=list(SPECIAL),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    core.train_from_iterator([*rest, *targets], trainer)
+    core.add_tokens([AddedToken(line, normalized=False, special=False) for line in lines])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        eos_token=END,
+        padding_side="left",
+        model_max_length=1024,
+        clean_up_tokenization_spaces=False,
+        extra_special_tokens={
+            "start_image_token": IMAGE_START,
+            "end_image_token": IMAGE_END,
+            "context_image_token": IMAGE,
+            "video_token": VIDEO,
+        },
+        additional_special_tokens=[USER, ASSISTANT, SYSTEM],
+    )
+
+
+def _without(text: str, lines: Sequence[str]) -> str:
+    """The text that is left for the BPE to learn from."""
+    for line in lines:
+        text = text.replace(line, "\n\n")
+    return text

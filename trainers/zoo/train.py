@@ -1,0 +1,167 @@
+"""Training one rung from scratch: next-token loss on the answers, Muon for matrices, AdamW for the rest."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.zoo.config import TrainSettings
+from trainers.zoo.data import Example, Examples, pixel_values
+from trainers.zoo.muon import Muon
+
+#: Batches are cut from windows of this many batches, sorted by length: little padding, still shuffled.
+_WINDOW = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """ids (B, T) padded on the right, `where` flat positions whose next token is `labels` (N), images of the batch."""
+
+    ids: Tensor
+    pixels: Tensor
+    where: Tensor
+    labels: Tensor
+
+
+def batches(examples: Examples, batch_tokens: int, pad: int, seed: int, start: int = 0) -> Iterator[Batch]:
+    """An endless, seeded stream of batches of about `batch_tokens` tokens; `start` skips as many without work."""
+    number = 0
+    for epoch in range(2**31):
+        generator = torch.Generator().manual_seed(seed * 1009 + epoch)
+        order = torch.randperm(len(examples.items), generator=generator).tolist()
+        for group in _cut([examples.items[i] for i in order], batch_tokens, generator):
+            if number >= start:
+                yield collate(group, examples.pixels, pad)
+            number += 1
+
+
+def _cut(items: Sequence[Example], batch_tokens: int, generator: torch.Generator) -> Iterator[list[Example]]:
+    average = sum(item.tokens for item in items) / len(items)
+    window = max(1, int(_WINDOW * batch_tokens / average))
+    for at in range(0, len(items), window):
+        groups: list[list[Example]] = [[]]
+        for item in sorted(items[at : at + window], key=lambda item: item.tokens):
+            if (len(groups[-1]) + 1) * item.tokens > batch_tokens and groups[-1]:
+                groups.append([])
+            groups[-1].append(item)
+        yield from (groups[i] for i in torch.randperm(len(groups), generator=generator).tolist())
+
+
+def collate(items: Sequence[Example], pixels: Tensor, pad: int) -> Batch:
+    """Pad on the right: a causal model never looks there, so that no mask is needed."""
+    longest = max(item.tokens for item in items)
+    ids = torch.full((len(items), longest), pad)
+    where: list[int] = []
+    labels: list[int] = []
+    for row, item in enumerate(items):
+        ids[row, : item.tokens] = torch.tensor(item.prompt + item.answer)
+        where.extend(range(row * longest + len(item.prompt) - 1, row * longest + item.tokens - 1))
+        labels.extend(item.answer)
+    rows = [i for item in items for i in item.images]
+    return Batch(ids, pixel_values(pixels, rows), torch.tensor(where), torch.tensor(labels))
+
+
+def loss_of(model: Any, batch: Batch) -> Tensor:
+    """Mean next-token loss over the answers; logits are computed only there."""
+    hidden = model.model(input_ids=batch.ids, pixel_values=batch.pixels, use_cache=False).last_hidden_state
+    logits = model.lm_head(hidden.flatten(0, 1)[batch.where])
+    return nn.functional.cross_entropy(logits.float(), batch.labels)
+
+
+def optimizers(model: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks and the projector; AdamW for embeddings, patches, norms and biases."""
+    matrices, rest = [], []
+    for name, p in model.named_parameters():
+        (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
+    return [
+        Muon(matrices, lr=settings.muon_lr, weight_decay=settings.weight_decay),
+        torch.optim.AdamW(rest, lr=settings.adamw_lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def rate(step: int, steps: int, settings: TrainSettings) -> float:
+    """Share of the full learning rate at a step: linear up, flat, linear down to 0."""
+    up = max(1.0, settings.warmup * steps)
+    down = settings.decay * steps
+    return max(0.0, min(1.0, (step + 1) / up, (steps - step) / down))
+
+
+class Run:
+    """One model's training, resumable from its last checkpoint; `curve` holds (step, seconds, loss) means."""
+
+    def __init__(self, model: nn.Module, settings: TrainSettings, steps: int, folder: Path) -> None:
+        self.model, self.settings, self.steps, self.folder = model, settings, steps, folder
+        self.optimizers = optimizers(model, settings)
+        self.full = [group["lr"] for o in self.optimizers for group in o.param_groups]
+        self.step, self.seconds = 0, 0.0
+        self.curve: list[tuple[int, float, float]] = []
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "state.pt"
+
+    def resume(self) -> None:
+        """Continue from the folder's checkpoint, if there is one."""
+        if not self._state_file.exists():
+            return
+        state = torch.load(self._state_file, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.curve = [tuple(point) for point in state["curve"]]
+
+    def save(self) -> None:
+        """Write a checkpoint; it replaces the last one only when it is whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "curve": [list(point) for point in self.curve],
+        }
+        partial = self._state_file.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._state_file)
+        (self.folder / "curve.json").write_text(json.dumps(self.curve), encoding="utf-8")
+
+    def train(self, stream: Iterator[Batch], advance: Any = None) -> None:
+        """Train to the last step; `advance(step, loss)` is told of every logged step."""
+        self.model.train()
+        every, recent = self.settings.log_every, []
+        saved = time.monotonic()
+        while self.step < self.steps:
+            begin = time.monotonic()
+            recent.append(self._update(next(stream)))
+            self.seconds += time.monotonic() - begin
+            if self.step % every == 0 or self.step == self.steps:
+                self.curve.append((self.step, round(self.seconds, 1), round(sum(recent) / len(recent), 4)))
+                if advance is not None:
+                    advance(self.step, self.curve[-1][2])
+                recent = []
+            if time.monotonic() - saved > 60 * self.settings.checkpoint_minutes:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def _update(self, batch: Batch) -> float:
+        share = rate(self.step, self.steps, self.settings)
+        groups = [group for o in self.optimizers for group in o.param_groups]
+        for group, full in zip(groups, self.full, strict=True):
+            group["lr"] = full * share
+        loss = loss_of(self.model, batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.model.zero_grad(set_to_none=True)
+        self.step += 1
+        return loss.item()
