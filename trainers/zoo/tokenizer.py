@@ -10,8 +10,8 @@ PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|s
 IMAGE_START, IMAGE, IMAGE_END, VIDEO = "<img>", "<IMG_CONTEXT>", "</img>", "<video>"
 SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM, IMAGE_START, IMAGE, IMAGE_END, VIDEO)
 
-#: Words with the space before them, single digits, runs of Chinese, runs of punctuation, line ends.
-_PIECES = r"[\r\n]+| ?[A-Za-z]+| ?\d| ?[\u4e00-\u9fff]+|[^\sA-Za-z\d\u4e00-\u9fff]| +(?=\S)|\s+"
+#: Words with the space before them, single digits, single Chinese characters (words would merge into sentences), punctuation, line ends.
+_PIECES = r"[\r\n]+| ?[A-Za-z]+| ?\d|[\u4e00-\u9fff]|[^\sA-Za-z\d\u4e00-\u9fff]| +(?=\S)|\s+"
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

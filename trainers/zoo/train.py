@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,26 +20,41 @@ from trainers.zoo.muon import Muon
 _WINDOW = 32
 
 
+class Place(NamedTuple):
+    """A place in the stream: the chunk and the next batch of it."""
+
+    chunk: int
+    batch: int
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """ids (B, T) padded on the right, `where` flat positions whose next token is `labels` (N), images of the batch."""
+    """ids (B, T) padded on the right, pixels (images, 3, side, side), `where` flat positions whose next token is
+    `labels` (N), and the place in the stream after it.
+    """
 
     ids: Tensor
     pixels: Tensor
     where: Tensor
     labels: Tensor
+    after: Place
 
 
-def batches(examples: Examples, batch_tokens: int, pad: int, seed: int, start: int = 0) -> Iterator[Batch]:
-    """An endless, seeded stream of batches of about `batch_tokens` tokens; `start` skips as many without work."""
-    number = 0
-    for epoch in range(2**31):
-        generator = torch.Generator().manual_seed(seed * 1009 + epoch)
-        order = torch.randperm(len(examples.items), generator=generator).tolist()
-        for group in _cut([examples.items[i] for i in order], batch_tokens, generator):
-            if number >= start:
-                yield collate(group, examples.pixels, pad)
-            number += 1
+def batches(
+    examples: Callable[[int], Examples], batch_tokens: int, pad: int, seed: int, place: Place | None = None
+) -> Iterator[Batch]:
+    """An endless, seeded stream of batches of about `batch_tokens` tokens, from `place` on.
+
+    `examples(chunk)` draws the chunk's examples; every chunk is seen once, so that no picture is learned by heart.
+    """
+    first = place or Place(0, 0)
+    for chunk in range(first.chunk, 2**31):
+        drawn = examples(chunk)
+        generator = torch.Generator().manual_seed(seed * 1009 + chunk)
+        order = torch.randperm(len(drawn.items), generator=generator).tolist()
+        groups = list(_cut([drawn.items[i] for i in order], batch_tokens, generator))
+        for at in range(first.batch if chunk == first.chunk else 0, len(groups)):
+            yield collate(groups[at], drawn.pixels, pad, Place(chunk, at + 1))
 
 
 def _cut(items: Sequence[Example], batch_tokens: int, generator: torch.Generator) -> Iterator[list[Example]]:
@@ -54,7 +69,7 @@ def _cut(items: Sequence[Example], batch_tokens: int, generator: torch.Generator
         yield from (groups[i] for i in torch.randperm(len(groups), generator=generator).tolist())
 
 
-def collate(items: Sequence[Example], pixels: Tensor, pad: int) -> Batch:
+def collate(items: Sequence[Example], pixels: Tensor, pad: int, after: Place) -> Batch:
     """Pad on the right: a causal model never looks there, so that no mask is needed."""
     longest = max(item.tokens for item in items)
     ids = torch.full((len(items), longest), pad)
@@ -65,7 +80,7 @@ def collate(items: Sequence[Example], pixels: Tensor, pad: int) -> Batch:
         where.extend(range(row * longest + len(item.prompt) - 1, row * longest + item.tokens - 1))
         labels.extend(item.answer)
     rows = [i for item in items for i in item.images]
-    return Batch(ids, pixel_values(pixels, rows), torch.tensor(where), torch.tensor(labels))
+    return Batch(ids, pixel_values(pixels, rows), torch.tensor(where), torch.tensor(labels), after)
 
 
 def loss_of(model: Any, batch: Batch) -> Tensor:
@@ -100,7 +115,7 @@ class Run:
         self.model, self.settings, self.steps, self.folder = model, settings, steps, folder
         self.optimizers = optimizers(model, settings)
         self.full = [group["lr"] for o in self.optimizers for group in o.param_groups]
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.place = 0, 0.0, Place(0, 0)
         self.curve: list[tuple[int, float, float]] = []
 
     @property
@@ -116,6 +131,7 @@ class Run:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
+        self.place = Place(*state["place"])
         self.curve = [tuple(point) for point in state["curve"]]
 
     def save(self) -> None:
@@ -125,6 +141,7 @@ class Run:
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
             "step": self.step,
+            "place": list(self.place),
             "seconds": self.seconds,
             "curve": [list(point) for point in self.curve],
         }
@@ -163,5 +180,5 @@ class Run:
         for optimizer in self.optimizers:
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
-        self.step += 1
+        self.step, self.place = self.step + 1, batch.after
         return loss.item()
