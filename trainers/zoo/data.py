@@ -143,7 +143,7 @@ def pixel_values(pixels: Tensor, rows: Sequence[int]) -> Tensor:
     """Pictures as the model sees them: float32 in [-1, 1], (images, 3, side, side)."""
     import torch
 
-    return pixels[torch.tensor(rows)].float().div_(127.5).sub_(1.0)
+    return pixels[torch.tensor(rows, dtype=torch.long)].float().div_(127.5).sub_(1.0)
 
 
 def load_questions(split: str, size: int, seed: int, tasks: Sequence[Task] | None = None) -> list[Question]:

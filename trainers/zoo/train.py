@@ -85,7 +85,8 @@ def collate(items: Sequence[Example], pixels: Tensor, pad: int, after: Place) ->
 
 def loss_of(model: Any, batch: Batch) -> Tensor:
     """Mean next-token loss over the answers; logits are computed only there."""
-    hidden = model.model(input_ids=batch.ids, pixel_values=batch.pixels, use_cache=False).last_hidden_state
+    pixels = batch.pixels if len(batch.pixels) else None
+    hidden = model.model(input_ids=batch.ids, pixel_values=pixels, use_cache=False).last_hidden_state
     logits = model.lm_head(hidden.flatten(0, 1)[batch.where])
     return nn.functional.cross_entropy(logits.float(), batch.labels)
 
