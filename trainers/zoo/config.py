@@ -17,7 +17,10 @@ class _Strict(BaseModel):
 
 
 class Size(_Strict):
-    """One rung: widths and depths of its language model and vision tower, and how many steps it trains."""
+    """One rung: widths and depths of its language model and vision tower, and how long it trains.
+
+    The first `drill_chunks` chunks are drills; all of training takes `steps` steps.
+    """
 
     hidden: PositiveInt
     layers: PositiveInt
@@ -27,6 +30,7 @@ class Size(_Strict):
     vision_layers: PositiveInt
     vision_heads: PositiveInt
     init_std: float = Field(gt=0, le=1)
+    drill_chunks: int = Field(ge=0)
     steps: PositiveInt
 
 
@@ -39,21 +43,23 @@ class TokenizerSettings(_Strict):
 
 
 class DataSettings(_Strict):
-    """How many train rows a task gives (circular tasks: rows, not groups) and the longest sequence that is kept."""
+    """Train rows that a task gives to each chunk (circular tasks: rows, not groups), drills of a chunk of drills, and
+    the longest sequence that is kept.
+    """
 
     rows_per_task: PositiveInt
-    validation_rows_per_task: PositiveInt
+    drills_per_chunk: PositiveInt
     max_tokens: PositiveInt
 
 
 class TrainSettings(_Strict):
-    """Optimizer settings; `warmup` and `decay` are shares of a run's steps (linear up, linear down to 0)."""
+    """Optimizer settings: linear up over `warmup_steps`, flat, linear down to 0 over the last `decay` of the steps."""
 
     batch_tokens: PositiveInt
     muon_lr: float = Field(gt=0)
     adamw_lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    warmup: float = Field(ge=0, lt=1)
+    warmup_steps: PositiveInt
     decay: float = Field(gt=0, le=1)
     clip: float = Field(gt=0)
     checkpoint_minutes: float = Field(gt=0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.api import OFFICIAL, HarnessError, Image, Request, Sample, Task
+from trainers.zoo.drills import drills
 from trainers.zoo.tokenizer import END, IMAGE, IMAGE_END, IMAGE_START
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ class Examples:
 
     items: list[Example]
     pixels: Tensor
-    texts: list[str] = field(default_factory=list)
 
 
 def _images(value: object) -> tuple[Image, ...]:
@@ -100,7 +100,7 @@ def encode(asked: Iterable[Question], processor: Any, max_tokens: int) -> Exampl
         if len(prompt) + len(answer) <= max_tokens:
             rows = tuple(store.row(image) for image in question.request.images)
             items.append(Example(tuple(prompt), tuple(answer), rows, question.task))
-    return Examples(items, store.tensor(), [q.target for q in kept])
+    return Examples(items, store.tensor())
 
 
 class _Pictures:
@@ -147,8 +147,11 @@ def pixel_values(pixels: Tensor, rows: Sequence[int]) -> Tensor:
 
 
 def load_questions(split: str, size: int, seed: int, tasks: Sequence[Task] | None = None) -> list[Question]:
-    """`size` rows of every mini task, with a progress bar (drawing takes about a millisecond a row)."""
-    from rich.progress import track
-
+    """`size` rows of every mini task (drawing takes about a millisecond a row)."""
     chosen = mini_tasks() if tasks is None else list(tasks)
-    return [q for task in track(chosen, f"drawing {split}") for q in questions(task, split, size, seed)]
+    return [q for task in chosen for q in questions(task, split, size, seed)]
+
+
+def drill_questions(number: int, seed: int) -> Iterator[Question]:
+    """`number` drills as questions of the task "drill"."""
+    return (Question("drill", Sample("", "", said), request, said) for request, said in drills(number, seed))

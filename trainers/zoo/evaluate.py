@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainers.zoo.data import Example, Examples, pixel_values
+from harness import registry
+from harness.api import Response
+from harness.scoring.score import score
+from trainers.zoo.data import Examples, Question, encode, load_questions, pixel_values
 
-_END_MARKS = re.compile(r"[.。\s]+$")
-
-
-def final(text: str) -> str:
-    """What an answer comes down to: its last word, or the letter after a Chinese `answer is`."""
-    words = _END_MARKS.sub("", text).split("答案是")[-1].split()
-    return words[-1].strip("()").lower() if words else ""
-
+_NO_LIMIT = 1024
 
 @torch.inference_mode()
 def answers(model: Any, processor: Any, examples: Examples, batch: int = 64, max_new_tokens: int = 40) -> list[str]:
@@ -47,11 +42,32 @@ def answers(model: Any, processor: Any, examples: Examples, batch: int = 64, max
     return [found[i] for i in range(len(order))]
 
 
-def accuracy(items: Sequence[Example], said: Sequence[str], wanted: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Task -> (right, asked), by the last word of answer and target; "all" sums them up."""
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for item, answer, target in zip(items, said, wanted, strict=True):
-        for key in (item.task, "all"):
-            counts[key][0] += final(answer) == final(target)
-            counts[key][1] += 1
-    return {task: (right, asked) for task, (right, asked) in counts.items()}
+def right(asked: Sequence[Question], said: Sequence[str]) -> list[float]:
+    """The official score of each answer (a judged task: the rule judge's)."""
+    return [score(registry.task(q.task), q.sample, Response(text)).score for q, text in zip(asked, said, strict=True)]
+
+
+def print_table(weights: Path, names: Sequence[str], split: str, rows: int) -> None:
+    """Score the rungs on `rows` rows of every mini task and print percent and standard error."""
+    from rich.console import Console
+    from rich.table import Table
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    asked = load_questions(split, rows, 0)
+    shown = Table("task", "n", *names, title=f"mini {split}, official, row by row: % (standard error)")
+    results = {}
+    for name in names:
+        processor = AutoProcessor.from_pretrained(weights / name)
+        model = AutoModelForImageTextToText.from_pretrained(weights / name, dtype=torch.float32)
+        results[name] = right(asked, answers(model, processor, encode(asked, processor, _NO_LIMIT)))
+    for task in [*dict.fromkeys(q.task for q in asked), "all"]:
+        chosen = [i for i, q in enumerate(asked) if task in (q.task, "all")]
+        cells = [_cell([results[name][i] for i in chosen]) for name in names]
+        shown.add_row(task, str(len(chosen)), *cells)
+    Console().print(shown)
+
+
+def _cell(scores: Sequence[float]) -> str:
+    mean = sum(scores) / len(scores)
+    error = (sum((s - mean) ** 2 for s in scores) / len(scores) / max(1, len(scores) - 1)) ** 0.5
+    return f"{100 * mean:.1f} ({100 * error:.1f})"

@@ -104,9 +104,7 @@ def optimizers(model: nn.Module, settings: TrainSettings) -> list[torch.optim.Op
 
 def rate(step: int, steps: int, settings: TrainSettings) -> float:
     """Share of the full learning rate at a step: linear up, flat, linear down to 0."""
-    up = max(1.0, settings.warmup * steps)
-    down = settings.decay * steps
-    return max(0.0, min(1.0, (step + 1) / up, (steps - step) / down))
+    return min(1.0, (step + 1) / settings.warmup_steps, (steps - step) / (settings.decay * steps))
 
 
 class Run:

@@ -1,0 +1,127 @@
+"""From ladder.yaml to checkpoints: tokenizer, then each rung; a rung that is finished is not trained again."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.api import HarnessError
+from trainers.zoo.config import Ladder
+from trainers.zoo.data import Examples, Question, drill_questions, encode, load_questions
+
+#: Chunks of train rows begin here; seed 0 is the harness's own train split.
+_FIRST_SEED = 1
+#: Rows for the tokenizer are drawn with a seed that no chunk uses.
+_TOKENIZER_SEED = 2**30
+
+
+def build_ladder(ladder: Ladder, out: Path, names: Sequence[str] = ()) -> list[Path]:
+    """Train the named rungs (default: all, smallest first) into `out/NAME`; returns the checkpoint folders.
+
+    Stopped at any moment, the same call goes on from the last checkpoint in `out/.work/NAME`.
+    """
+    unknown = [name for name in names if name not in ladder.models]
+    if unknown:
+        raise HarnessError(f"the ladder has no rung {unknown[0]!r}", f"its rungs are {', '.join(ladder.models)}")
+    processor = shared_processor(ladder, out / ".work" / "processor")
+    return [build_rung(name, ladder, processor, out) for name in names or ladder.models]
+
+
+def shared_processor(ladder: Ladder, folder: Path) -> Any:
+    """The processor of all rungs: trained on first use, then read from the folder."""
+    from transformers import AutoProcessor
+
+    from trainers.zoo.model import build_processor
+    from trainers.zoo.tokenizer import train_tokenizer
+
+    if not (folder / "tokenizer.json").exists():
+        settings = ladder.tokenizer
+        prompts: dict[str, list[str]] = defaultdict(list)
+        targets = []
+        asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
+        for question in [*asked, *drill_questions(settings.rows_per_task, ladder.seed)]:
+            prompts[question.task].extend(part for part in question.request.parts if isinstance(part, str))
+            targets.append(question.target)
+        tokenizer = train_tokenizer(prompts, targets, settings.vocab_size, settings.phrase_share)
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        build_processor(tokenizer, ladder).save_pretrained(partial)
+        partial.rename(folder)
+    return AutoProcessor.from_pretrained(folder)
+
+
+def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
+    """Train one rung and write its checkpoint: fp16 safetensors, processor, and `training.json` last."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from trainers.zoo.model import build_model
+    from trainers.zoo.train import Run, batches
+
+    folder, size = out / name, ladder.models[name]
+    if (folder / "training.json").exists():
+        return folder
+    model = build_model(size, ladder, processor.tokenizer, ladder.seed)
+    run = Run(model, ladder.training, size.steps, out / ".work" / name)
+    run.resume()
+    pad = processor.tokenizer.pad_token_id
+
+    def chunk(number: int) -> Examples:
+        drills = number < size.drill_chunks
+        return draw_chunk(number if drills else number - size.drill_chunks, ladder, drills, processor, out / ".work" / "chunks")
+
+    stream = batches(chunk, ladder.training.batch_tokens, pad, ladder.seed, run.place)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    begin = time.monotonic()
+    with Progress(*columns) as progress:
+        bar = progress.add_task(name, total=size.steps, completed=run.step)
+        run.train(stream, lambda step, loss: progress.update(bar, completed=step, description=f"{name} {loss:.3f}"))
+    export(model, processor, folder)
+    report = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": run.step,
+        "training_seconds": round(run.seconds, 1),
+        "last_session_seconds": round(time.monotonic() - begin, 1),
+        "curve": run.curve,
+    }
+    (folder / "training.json").write_text(json.dumps(report), encoding="utf-8")
+    return folder
+
+
+def draw_chunk(number: int, ladder: Ladder, drills: bool, processor: Any, cache: Path) -> Examples:
+    """A chunk of the stream: drills, or fresh rows of every task. Drawn once for all rungs, then read from `cache`."""
+    import torch
+
+    from trainers.zoo.data import Example
+
+    file = cache / f"{'drills' if drills else 'rows'}-{number}.pt"
+    if not file.exists():
+        data = ladder.data
+        if drills:
+            asked: Iterable[Question] = drill_questions(data.drills_per_chunk, ladder.seed + number)
+        else:
+            asked = load_questions("train", data.rows_per_task, _FIRST_SEED + number)
+        drawn = encode(asked, processor, data.max_tokens)
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}")
+        torch.save({"items": [(e.prompt, e.answer, e.images, e.task) for e in drawn.items], "pixels": drawn.pixels}, partial)
+        partial.replace(file)
+    stored = torch.load(file, weights_only=True)
+    return Examples([Example(*item) for item in stored["items"]], stored["pixels"])
+
+
+def export(model: Any, processor: Any, folder: Path) -> None:
+    """Write a checkpoint that plain transformers loads: float16 safetensors, tied embeddings stored once."""
+    import copy
+
+    import torch
+
+    half = copy.deepcopy(model).to(torch.float16).eval()
+    half.config.architectures = ["InternVLForConditionalGeneration"]
+    half.generation_config.eos_token_id = processor.tokenizer.eos_token_id
+    half.generation_config.pad_token_id = processor.tokenizer.pad_token_id
+    half.save_pretrained(folder)
+    processor.save_pretrained(folder)

@@ -1,0 +1,44 @@
+"""`harness zoo build` and `harness zoo table`: make the embedded ladder, and show what it can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from trainers.zoo.config import LADDER_FILE
+
+
+@click.group()
+def zoo() -> None:
+    """The embedded ladder: tiny models of a real architecture, trained on the mini edition."""
+
+
+@zoo.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoints; resumes there.")
+@click.option("--ladder", type=click.Path(path_type=Path, exists=True), default=LADDER_FILE, help="Another recipe.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of torch.")
+@click.argument("names", nargs=-1)
+def build(out: Path, ladder: Path, threads: int, names: tuple[str, ...]) -> None:
+    """Train the rungs NAMES (default: all) from scratch; finished ones are kept."""
+    import torch
+
+    from trainers.zoo.build import build_ladder
+    from trainers.zoo.config import load_ladder
+
+    torch.set_num_threads(threads)
+    for folder in build_ladder(load_ladder(ladder), out, names):
+        click.echo(str(folder))
+
+
+@zoo.command()
+@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Checkpoints.  [default: the shipped ones]")
+@click.option("--split", default="test", show_default=True, help="Mini split.")
+@click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Rows of each task.")
+@click.argument("names", nargs=-1)
+def table(weights: Path | None, split: str, rows: int, names: tuple[str, ...]) -> None:
+    """Right answers by task and rung, with standard errors (rows one by one: no circular groups)."""
+    from trainers.zoo import NAMES, WEIGHTS
+    from trainers.zoo.evaluate import print_table
+
+    print_table(weights or WEIGHTS, names or NAMES, split, rows)
