@@ -19,7 +19,9 @@ def path(name: str) -> Path:
         raise HarnessError(f"the embedded ladder has no rung {name!r}", f"its rungs are {', '.join(NAMES)}")
     folder = WEIGHTS / name
     if not (folder / "model.safetensors").is_file():
-        raise HarnessError(f"{folder}: the weights are not there", "install the package again, or run `harness zoo build`")
+        raise HarnessError(
+            f"{folder}: the weights are not there", "install the package again, or run `harness zoo build`"
+        )
     return folder
 
 

@@ -71,7 +71,9 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
 
     def chunk(number: int) -> Examples:
         drills = number < size.drill_chunks
-        return draw_chunk(number if drills else number - size.drill_chunks, ladder, drills, processor, out / ".work" / "chunks")
+        return draw_chunk(
+            number if drills else number - size.drill_chunks, ladder, drills, processor, out / ".work" / "chunks"
+        )
 
     stream = batches(chunk, ladder.training.batch_tokens, pad, ladder.seed, run.place)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -107,7 +109,9 @@ def draw_chunk(number: int, ladder: Ladder, drills: bool, processor: Any, cache:
         drawn = encode(asked, processor, data.max_tokens)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}")
-        torch.save({"items": [(e.prompt, e.answer, e.images, e.task) for e in drawn.items], "pixels": drawn.pixels}, partial)
+        torch.save(
+            {"items": [(e.prompt, e.answer, e.images, e.task) for e in drawn.items], "pixels": drawn.pixels}, partial
+        )
         partial.replace(file)
     stored = torch.load(file, weights_only=True)
     return Examples([Example(*item) for item in stored["items"]], stored["pixels"])

@@ -32,7 +32,9 @@ def build(out: Path, ladder: Path, threads: int, names: tuple[str, ...]) -> None
 
 
 @zoo.command()
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), help="Checkpoints.  [default: the shipped ones]")
+@click.option(
+    "--weights", type=click.Path(path_type=Path, exists=True), help="Checkpoints.  [default: the shipped ones]"
+)
 @click.option("--split", default="test", show_default=True, help="Mini split.")
 @click.option("--rows", type=click.IntRange(min=1), default=400, show_default=True, help="Rows of each task.")
 @click.argument("names", nargs=-1)

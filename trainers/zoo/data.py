@@ -50,7 +50,7 @@ class Examples:
     pixels: Tensor
 
 
-def _images(value: object) -> tuple[Image, ...]:
+def _images(value: Any) -> tuple[Image, ...]:
     pictures = value if isinstance(value, list | tuple) else [value]
     return tuple(Image.from_bytes(picture) for picture in pictures)
 

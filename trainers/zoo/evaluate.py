@@ -15,6 +15,7 @@ from trainers.zoo.data import Examples, Question, encode, load_questions, pixel_
 
 _NO_LIMIT = 1024
 
+
 @torch.inference_mode()
 def answers(model: Any, processor: Any, examples: Examples, batch: int = 64, max_new_tokens: int = 40) -> list[str]:
     """Greedy answers in the order of the examples; prompts padded on the left, sorted by length."""

@@ -73,9 +73,10 @@ def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Mod
     from transformers import InternVLForConditionalGeneration
 
     torch.manual_seed(seed)
-    model: nn.Module = InternVLForConditionalGeneration(build_config(size, ladder, tokenizer))
+    model: Any = InternVLForConditionalGeneration(build_config(size, ladder, tokenizer))
     with torch.no_grad():
         # transformers leaves positions at zero: all patches would look alike at first
         position = model.model.vision_tower.embeddings.position_embeddings
         position.normal_(0, size.init_std)
-    return model
+    built: nn.Module = model
+    return built

@@ -23,7 +23,8 @@ def orthogonalise(g_NRC: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         a = x @ x.mT
         x = _A * x + (_B * a + _C * a @ a) @ x
-    return x.mT if tall else x
+    out: Tensor = x.mT if tall else x
+    return out
 
 
 class Muon(torch.optim.Optimizer):
@@ -51,6 +52,7 @@ class Muon(torch.optim.Optimizer):
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        buffer = state["momentum"]
+        buffer: Tensor = state["momentum"]
+        assert p.grad is not None
         buffer.lerp_(p.grad, 1 - momentum)
         return torch.lerp(p.grad, buffer, momentum)

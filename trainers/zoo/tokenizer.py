@@ -10,7 +10,8 @@ PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|s
 IMAGE_START, IMAGE, IMAGE_END, VIDEO = "<img>", "<IMG_CONTEXT>", "</img>", "<video>"
 SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM, IMAGE_START, IMAGE, IMAGE_END, VIDEO)
 
-#: Words with the space before them, single digits, single Chinese characters (words would merge into sentences), punctuation, line ends.
+#: Words with the space before them, single digits, single Chinese characters (words would merge into sentences),
+#: punctuation, line ends.
 _PIECES = r"[\r\n]+| ?[A-Za-z]+| ?\d|[\u4e00-\u9fff]|[^\sA-Za-z\d\u4e00-\u9fff]| +(?=\S)|\s+"
 
 CHAT_TEMPLATE = (
@@ -46,7 +47,9 @@ def phrases(prompts: Mapping[str, Sequence[str]], share: float) -> list[str]:
             first, *rest = text.split("\n")
             counts.update({first, *("\n" + line for line in rest)})
         enough = share * len(texts)
-        found |= {line for line, n in counts.items() if n >= enough and (line.count(" ") >= 2 or len(line.encode()) > 24)}
+        found |= {
+            line for line, n in counts.items() if n >= enough and (line.count(" ") >= 2 or len(line.encode()) > 24)
+        }
     return sorted(found, key=lambda line: (-len(line), line))
 
 

@@ -93,7 +93,8 @@ def loss_of(model: Any, batch: Batch) -> Tensor:
 
 def optimizers(model: nn.Module, settings: TrainSettings) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks and the projector; AdamW for embeddings, patches, norms and biases."""
-    matrices, rest = [], []
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, p in model.named_parameters():
         (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
     return [
@@ -174,7 +175,7 @@ class Run:
         for group, full in zip(groups, self.full, strict=True):
             group["lr"] = full * share
         loss = loss_of(self.model, batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         for optimizer in self.optimizers:
             optimizer.step()

@@ -1,0 +1,214 @@
+"""The embedded ladder: its checkpoints in plain transformers, its tokenizer, its processor, its training."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import registry
+from harness.api import HarnessError, Sample
+from harness.data import open_dataset
+from trainers import zoo
+from trainers.zoo.config import Ladder, load_ladder
+
+SENTENCES = (
+    "What color is the circle?\nA. red\nB. blue\nAnswer with the option's letter from the given choices directly.",
+    "红色圆形在左上，所以答案是 B",
+    "Question: 最高的柱是什么颜色？\nOptions:\nA. 橙色\nPlease select the correct answer from the options above. \n",
+    "Answer the question using a single word or phrase.",
+    "漢字 ñ ü 🙂 never seen in training, 3.14159 and\ttabs  and double spaces",
+)
+
+
+@pytest.fixture(scope="module")
+def processor() -> Any:
+    from transformers import AutoProcessor
+
+    return AutoProcessor.from_pretrained(zoo.path("student"))
+
+
+@pytest.fixture(scope="module")
+def student() -> Any:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText.from_pretrained(zoo.path("student"), dtype=torch.float32).eval()
+
+
+def _asked(task: str, n: int) -> list[Any]:
+    from trainers.zoo.data import questions
+
+    return list(questions(registry.task(task), "test", n, 0))
+
+
+def _processed(processor: Any, request: Any, **more: Any) -> Any:
+    import io
+
+    from PIL import Image
+
+    from harness.models.preprocess import messages
+
+    text = processor.apply_chat_template(messages(request), add_generation_prompt=True, tokenize=False)
+    pictures = [Image.open(io.BytesIO(image.read())) for image in request.images]
+    return processor(text=[text], images=[pictures], return_tensors="pt", **more)
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_every_rung_loads_in_plain_transformers_and_answers(name: str, processor: Any) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = registry.load("checkpoints", name)()
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    assert type(model).__name__ == "InternVLForConditionalGeneration"
+    assert AutoProcessor.from_pretrained(folder).tokenizer.get_vocab() == processor.tokenizer.get_vocab()
+    inputs = _processed(processor, _asked("chartqa", 1)[0].request)
+    out = model.generate(**inputs, max_new_tokens=8, do_sample=False)
+    said = processor.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert said.strip()
+    assert out[0, -1] == processor.tokenizer.eos_token_id
+
+
+def test_the_shipped_weights_are_small_and_half_precision() -> None:
+    from safetensors import safe_open
+
+    files = [zoo.path(name) / "model.safetensors" for name in zoo.NAMES]
+    assert sum(f.stat().st_size for name in zoo.NAMES for f in zoo.path(name).rglob("*") if f.is_file()) < 15_000_000
+    counts = []
+    for file in files:
+        with safe_open(file, "pt") as tensors:
+            loaded = [tensors.get_tensor(key) for key in tensors.keys()]  # noqa: SIM118
+        assert {str(tensor.dtype) for tensor in loaded} == {"torch.float16"}
+        counts.append(sum(tensor.numel() for tensor in loaded))
+    assert counts == sorted(counts)
+    assert counts[-1] <= 5_000_000
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_the_tokenizer_gives_every_text_back(sentence: str, processor: Any) -> None:
+    ids = processor.tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    assert processor.tokenizer.decode(ids, skip_special_tokens=True) == sentence
+
+
+def test_official_instructions_are_one_token(processor: Any) -> None:
+    line = "\nAnswer with the option's letter from the given choices directly."
+    assert len(processor.tokenizer(line, add_special_tokens=False)["input_ids"]) == 1
+
+
+@pytest.mark.parametrize("side", [64, 100, 640])
+def test_image_tokens_equal_image_features(side: int, processor: Any, student: Any) -> None:
+    from PIL import Image
+
+    text = "<|user|><IMG_CONTEXT>and <IMG_CONTEXT>?<|assistant|>"
+    inputs = processor(
+        text=[text], images=[[Image.new("RGB", (side, 64)), Image.new("RGB", (64, side))]], return_tensors="pt"
+    )
+    tokens = int((inputs["input_ids"] == student.config.image_token_id).sum())
+    features = student.get_image_features(inputs["pixel_values"]).pooler_output
+    assert tokens == features.shape[0] * features.shape[1] == 2 * load_ladder().image_tokens
+    assert student(**inputs).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("task", ["chartqa", "blink", "mmbench_cn"])
+def test_training_examples_are_what_the_processor_makes(task: str, processor: Any) -> None:
+    import torch
+
+    from trainers.zoo.data import encode, pixel_values
+
+    asked = _asked(task, 6)
+    encoded = encode(asked, processor, 1024)
+    for question, example in zip(asked, encoded.items, strict=True):
+        inputs = _processed(processor, question.request)
+        assert inputs["input_ids"][0].tolist() == list(example.prompt)
+        torch.testing.assert_close(inputs["pixel_values"], pixel_values(encoded.pixels, example.images))
+        said = processor.tokenizer.decode(example.answer, skip_special_tokens=True)
+        assert said == question.target
+
+
+@pytest.mark.parametrize("task", ["mmstar", "mathvista", "mmbench_cn"])
+def test_training_questions_are_the_harness_s_own(task: str) -> None:
+    dataset = open_dataset(registry.task(task), "mini", split="test", size=8)
+    theirs: list[Sample] = [dataset[i] for i in range(8)]
+    for ours, sample in zip(_asked(task, 8), theirs, strict=True):
+        assert (ours.sample.question, dict(ours.sample.choices), ours.sample.answer) == (
+            sample.question,
+            dict(sample.choices),
+            sample.answer,
+        )
+        assert [i.sha256 for i in ours.sample.images] == [i.sha256 for i in sample.images]
+
+
+def _tiny(tmp_path: Path) -> Ladder:
+    ladder = load_ladder().model_dump()
+    ladder["data"] |= {"rows_per_task": 6, "drills_per_chunk": 60}
+    ladder["tokenizer"] |= {"rows_per_task": 12}
+    ladder["training"] |= {"log_every": 1}
+    ladder["models"] = {"student": ladder["models"]["student"] | {"steps": 20, "drill_chunks": 1}}
+    return Ladder.model_validate(ladder)
+
+
+def _weights(folder: Path) -> bytes:
+    return (folder / "student" / "model.safetensors").read_bytes()
+
+
+def test_a_seeded_build_is_deterministic_resumes_and_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import json
+
+    from trainers.zoo.build import build_ladder
+    from trainers.zoo.train import Run
+
+    ladder = _tiny(tmp_path)
+    build_ladder(ladder, tmp_path / "once")
+    update = Run._update
+
+    def killed(self: Run, batch: Any) -> float:
+        if self.step == 13:
+            self.save()
+            raise KeyboardInterrupt
+        return update(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            build_ladder(ladder, tmp_path / "twice")
+    build_ladder(ladder, tmp_path / "twice")
+    assert _weights(tmp_path / "once") == _weights(tmp_path / "twice")
+    losses = [loss for _, _, loss in json.loads((tmp_path / "once" / "student" / "training.json").read_text())["curve"]]
+    assert losses[-1] < losses[0]
+
+
+def test_a_saved_checkpoint_gives_the_same_logits_again(tmp_path: Path, processor: Any, student: Any) -> None:
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from trainers.zoo.build import export
+
+    export(student, processor, tmp_path)
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    inputs = _processed(processor, _asked("mmstar", 1)[0].request)
+    with torch.no_grad():
+        assert torch.equal(student(**inputs).logits, again(**inputs).logits)
+
+
+def test_muon_orthogonalises() -> None:
+    import torch
+
+    from trainers.zoo.muon import orthogonalise
+
+    matrices = torch.randn(3, 40, 24, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
+    update = orthogonalise(matrices)
+    values = torch.linalg.svdvals(update)
+    assert values.max() < 1.3
+    assert values.min() > 0.5
+    # the same directions as the exact polar factor
+    assert torch.nn.functional.cosine_similarity(update.flatten(1), (left @ right).flatten(1)).min() > 0.97
+
+
+def test_unknown_rungs_and_recipe_keys_are_named(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="no rung 'huge'"):
+        zoo.path("huge")
+    recipe = tmp_path / "ladder.yaml"
+    recipe.write_text(Path(zoo.__file__).with_name("ladder.yaml").read_text().replace("clip:", "clipp:"))
+    with pytest.raises(HarnessError, match="clipp"):
+        load_ladder(recipe)
