@@ -138,10 +138,10 @@ def test_training_questions_are_the_harness_s_own(task: str) -> None:
         assert [i.sha256 for i in ours.sample.images] == [i.sha256 for i in sample.images]
 
 
-def _tiny(tmp_path: Path) -> Ladder:
+def _tiny() -> Ladder:
     ladder = load_ladder().model_dump()
-    ladder["data"] |= {"rows_per_task": 6, "drills_per_chunk": 60}
-    ladder["tokenizer"] |= {"rows_per_task": 12}
+    ladder["data"] |= {"rows_per_task": 6, "drills": 40, "explained": 40, "first_drills": 40}
+    ladder["tokenizer"] |= {"rows_per_task": 12, "drills": 60}
     ladder["training"] |= {"log_every": 1}
     ladder["models"] = {"student": ladder["models"]["student"] | {"steps": 20, "drill_chunks": 1}}
     return Ladder.model_validate(ladder)
@@ -157,7 +157,7 @@ def test_a_seeded_build_is_deterministic_resumes_and_learns(tmp_path: Path, monk
     from trainers.zoo.build import build_ladder
     from trainers.zoo.train import Run
 
-    ladder = _tiny(tmp_path)
+    ladder = _tiny()
     build_ladder(ladder, tmp_path / "once")
     update = Run._update
 
@@ -188,6 +188,27 @@ def test_a_saved_checkpoint_gives_the_same_logits_again(tmp_path: Path, processo
     inputs = _processed(processor, _asked("mmstar", 1)[0].request)
     with torch.no_grad():
         assert torch.equal(student(**inputs).logits, again(**inputs).logits)
+
+
+def test_drills_are_true_of_their_pictures() -> None:
+    """A bar chart's sentences, read back from the pixels: the height of the column that has the named colour."""
+    import io
+    import re
+
+    import numpy as np
+    from PIL import Image
+
+    from tasks.mini.scenes.canvas import RGB
+    from trainers.zoo.drills import drills
+
+    checked = 0
+    for request, said in drills(200, 3):
+        for color, value in re.findall(r"^The (\w+) bar is (\d)$", said, re.M):
+            pixels = np.array(Image.open(io.BytesIO(request.images[0].read())))
+            painted = (pixels == RGB[color]).all(-1)
+            assert painted.any(1).sum() == 8 * int(value)
+            checked += 1
+    assert checked > 20
 
 
 def test_muon_orthogonalises() -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.api import HarnessError
 from trainers.zoo.config import Ladder
-from trainers.zoo.data import Examples, Question, drill_questions, encode, load_questions
+from trainers.zoo.data import Examples, drill_questions, encode, load_questions
+from trainers.zoo.drills import drills, explained
 
 #: Chunks of train rows begin here; seed 0 is the harness's own train split.
 _FIRST_SEED = 1
 #: Rows for the tokenizer are drawn with a seed that no chunk uses.
 _TOKENIZER_SEED = 2**30
+#: Drills of the mixed chunks are not those of the first chunks.
+_AWAY = 1_000_000
 
 
 def build_ladder(ladder: Ladder, out: Path, names: Sequence[str] = ()) -> list[Path]:
@@ -44,7 +48,8 @@ def shared_processor(ladder: Ladder, folder: Path) -> Any:
         prompts: dict[str, list[str]] = defaultdict(list)
         targets = []
         asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
-        for question in [*asked, *drill_questions(settings.rows_per_task, ladder.seed)]:
+        told = [*drills(settings.drills, ladder.seed), *explained(settings.drills, ladder.seed)]
+        for question in [*asked, *drill_questions(told)]:
             prompts[question.task].extend(part for part in question.request.parts if isinstance(part, str))
             targets.append(question.target)
         tokenizer = train_tokenizer(prompts, targets, settings.vocab_size, settings.phrase_share)
@@ -70,9 +75,9 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     pad = processor.tokenizer.pad_token_id
 
     def chunk(number: int) -> Examples:
-        drills = number < size.drill_chunks
+        first = number < size.drill_chunks
         return draw_chunk(
-            number if drills else number - size.drill_chunks, ladder, drills, processor, out / ".work" / "chunks"
+            number if first else number - size.drill_chunks, ladder, first, processor, out / ".work" / "chunks"
         )
 
     stream = batches(chunk, ladder.training.batch_tokens, pad, ladder.seed, run.place)
@@ -93,19 +98,26 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     return folder
 
 
-def draw_chunk(number: int, ladder: Ladder, drills: bool, processor: Any, cache: Path) -> Examples:
-    """A chunk of the stream: drills, or fresh rows of every task. Drawn once for all rungs, then read from `cache`."""
+def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, cache: Path) -> Examples:
+    """A chunk of the stream: drills only, or rows of every task with explained scenes and drills.
+
+    Drawn once for all rungs, then read from `cache`.
+    """
     import torch
 
     from trainers.zoo.data import Example
 
-    file = cache / f"{'drills' if drills else 'rows'}-{number}.pt"
+    file = cache / f"{'drills' if only_drills else 'mixed'}-{number}.pt"
     if not file.exists():
         data = ladder.data
-        if drills:
-            asked: Iterable[Question] = drill_questions(data.drills_per_chunk, ladder.seed + number)
+        seed = ladder.seed + number
+        if only_drills:
+            asked = drill_questions(drills(data.first_drills, seed))
         else:
-            asked = load_questions("train", data.rows_per_task, _FIRST_SEED + number)
+            told = itertools.chain(drills(data.drills, seed + _AWAY), explained(data.explained, seed))
+            asked = itertools.chain(
+                load_questions("train", data.rows_per_task, _FIRST_SEED + number), drill_questions(told)
+            )
         drawn = encode(asked, processor, data.max_tokens)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}")

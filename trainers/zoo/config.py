@@ -39,16 +39,19 @@ class TokenizerSettings(_Strict):
 
     vocab_size: PositiveInt
     rows_per_task: PositiveInt
+    drills: PositiveInt
     phrase_share: float = Field(gt=0, le=1)
 
 
 class DataSettings(_Strict):
-    """Train rows that a task gives to each chunk (circular tasks: rows, not groups), drills of a chunk of drills, and
-    the longest sequence that is kept.
+    """Train rows that a task gives to each chunk (circular tasks: rows, not groups), drills and explained scenes in it,
+    drills of one of the first chunks (which hold nothing else), and the longest sequence that is kept.
     """
 
     rows_per_task: PositiveInt
-    drills_per_chunk: PositiveInt
+    drills: PositiveInt
+    explained: PositiveInt
+    first_drills: PositiveInt
     max_tokens: PositiveInt
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.api import OFFICIAL, HarnessError, Image, Request, Sample, Task
-from trainers.zoo.drills import drills
 from trainers.zoo.tokenizer import END, IMAGE, IMAGE_END, IMAGE_START
 
 if TYPE_CHECKING:
@@ -152,6 +151,6 @@ def load_questions(split: str, size: int, seed: int, tasks: Sequence[Task] | Non
     return [q for task in chosen for q in questions(task, split, size, seed)]
 
 
-def drill_questions(number: int, seed: int) -> Iterator[Question]:
-    """`number` drills as questions of the task "drill"."""
-    return (Question("drill", Sample("", "", said), request, said) for request, said in drills(number, seed))
+def drill_questions(drawn: Iterable[tuple[Request, str]]) -> Iterator[Question]:
+    """Drills as questions of the task "drill"."""
+    return (Question("drill", Sample("", "", said), request, said) for request, said in drawn)

@@ -6,13 +6,17 @@ A mini answer such as `The red bar is 4, so the answer is B` has two parts. `loo
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
 from harness.api import Image, Request
+from tasks.mini.scenes import charts, diagrams, objects, pairs, posters, puzzles
 from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, png, stamp
 from tasks.mini.scenes.charts import NUMBERS, bars
+from tasks.mini.scenes.item import Skill, draw
 from tasks.mini.scenes.words import WORDS, Text, Word, thing
 
 Rng = np.random.Generator
@@ -81,14 +85,14 @@ def count(rng: Rng) -> Drill:
     """Four to eleven objects of two shapes and three colours: how many of each."""
     number = int(rng.integers(4, 12))
     shapes, colors = _pick(rng, SHAPES, 2), _pick(rng, COLORS, 3)
-    objects = [(shapes[int(rng.integers(2))], colors[int(rng.integers(3))]) for _ in range(number)]
+    kinds = [(shapes[int(rng.integers(2))], colors[int(rng.integers(3))]) for _ in range(number)]
     facts = []
     for shape in shapes:
-        facts.append((sum(o[0] == shape for o in objects), Text("{}s", (shape,))))
-        facts.extend((objects.count((shape, color)), Text("{} {}s", (color, shape))) for color in colors)
-    facts.extend((sum(o[1] == color for o in objects), Text("{} objects", (color,))) for color in colors)
+        facts.append((sum(kind[0] == shape for kind in kinds), Text("{}s", (shape,))))
+        facts.extend((kinds.count((shape, color)), Text("{} {}s", (color, shape))) for color in colors)
+    facts.extend((sum(kind[1] == color for kind in kinds), Text("{} objects", (color,))) for color in colors)
     said = [Text("There are {} {}", (n, what)) for n, what in facts if n > 0]
-    return _tell(rng, _scene(objects, _cells(rng, number)), said)
+    return _tell(rng, _scene(kinds, _cells(rng, number)), said)
 
 
 def read_bars(rng: Rng) -> Drill:
@@ -128,6 +132,23 @@ def find_options(rng: Rng) -> Drill:
     form = "{}，所以答案是 {}" if chinese else "{}, so the answer is {}"
     said = [form.format(texts[i], _LETTERS[i]) for i in rng.permutation(number)[:4]]
     return Request((lines,)), "\n".join(said)
+
+
+@cache
+def skills() -> tuple[Skill, ...]:
+    """All scenes of the mini edition: the functions of the scene modules that draw an item."""
+    modules = (objects, charts, diagrams, puzzles, pairs, posters)
+    own = [f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__]
+    return tuple(f for f in own if f.__name__[0] != "_" and list(inspect.signature(f).parameters) == ["rng"])
+
+
+def explained(number: int, seed: int) -> Iterator[Drill]:
+    """`number` train items of all scenes in turn: the bare question, and the sentence that leads to the answer."""
+    rng = np.random.default_rng([seed, 0xE719])
+    for i in range(number):
+        item = draw(skills()[i % len(skills())], "train", rng)
+        pictures = tuple(Image.from_bytes(png(pixels)) for pixels in item.images)
+        yield Request((*pictures, item.question.say())), item.because.say()
 
 
 _KINDS: tuple[Callable[[Rng], Drill], ...] = (look, find_options, read_bars, look, count)
