@@ -63,13 +63,15 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     """Train one rung and write its checkpoint: fp16 safetensors, processor, and `training.json` last."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from trainers.zoo.model import build_model
+    from trainers.zoo.model import build_model, grow
     from trainers.zoo.train import Run, batches
 
     folder, size = out / name, ladder.models[name]
     if (folder / "training.json").exists():
         return folder
     model = build_model(size, ladder, processor.tokenizer, ladder.seed)
+    if size.grow:
+        grow(model, finished_weights(size.grow, ladder, processor, out))
     run = Run(model, ladder.training, size.steps, out / ".work" / name)
     run.resume()
     pad = processor.tokenizer.pad_token_id
@@ -96,6 +98,17 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     }
     (folder / "training.json").write_text(json.dumps(report), encoding="utf-8")
     return folder
+
+
+def finished_weights(name: str, ladder: Ladder, processor: Any, out: Path) -> dict[str, Any]:
+    """The float32 weights of a rung, which is trained first if it is not finished."""
+    import torch
+
+    if name not in ladder.models:
+        raise HarnessError(f"the ladder has no rung {name!r} to grow from", f"its rungs are {', '.join(ladder.models)}")
+    build_rung(name, ladder, processor, out)
+    weights: dict[str, Any] = torch.load(out / ".work" / name / "state.pt", weights_only=True)["model"]
+    return weights
 
 
 def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, cache: Path) -> Examples:

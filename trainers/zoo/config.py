@@ -20,6 +20,7 @@ class Size(_Strict):
     """One rung: widths and depths of its language model and vision tower, and how long it trains.
 
     The first `drill_chunks` chunks are drills; all of training takes `steps` steps.
+    `grow` names a smaller rung whose finished weights this one starts from.
     """
 
     hidden: PositiveInt
@@ -31,6 +32,7 @@ class Size(_Strict):
     vision_heads: PositiveInt
     init_std: float = Field(gt=0, le=1)
     drill_chunks: int = Field(ge=0)
+    grow: str = ""
     steps: PositiveInt
 
 
