@@ -129,7 +129,7 @@ def find_options(rng: Rng) -> Drill:
     texts = [Text("{}", (pool[i],)).say(chinese) for i in rng.permutation(len(pool))[:number]]
     mark = "\n{}. {}" if rng.random() < 0.7 else "\n({}) {}"
     lines = "".join(mark.format(letter, text) for letter, text in zip(_LETTERS, texts, strict=False))
-    form = "{}，所以答案是 {}" if chinese else "{}, so the answer is {}"
+    form = "{} {}" if rng.random() < 0.5 else "{}，所以答案是 {}" if chinese else "{}, so the answer is {}"
     said = [form.format(texts[i], _LETTERS[i]) for i in rng.permutation(number)[:4]]
     return Request((lines,)), "\n".join(said)
 
