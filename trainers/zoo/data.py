@@ -135,7 +135,7 @@ class _Pictures:
     def tensor(self) -> Tensor:
         import torch
 
-        return torch.stack(self._pixels)
+        return torch.stack(self._pixels) if self._pixels else torch.empty(0, 3, 0, 0, dtype=torch.uint8)
 
 
 def pixel_values(pixels: Tensor, rows: Sequence[int]) -> Tensor:
