@@ -29,17 +29,13 @@ NO_POLICY: Mapping[str, Any] = {"policy.weight": 0.0}
 @dataclass(frozen=True)
 class Method:
     """A trainer. `settings` are dotted keys of the recipe that define it and win over the recipe's; `likelihood` is the
-    weight of -log p of the response; `about` says what differs, in a sentence (`harness trainers`).
+    weight of -log p of the response. The docstring of a method's file says what differs (`harness trainers`).
     """
 
     title: str
-    about: str
     responses: Responses
     settings: Mapping[str, Any] = field(default_factory=dict)
     likelihood: float = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "__doc__", self.about)
 
     def run(self, recipe: Recipe, context: Context) -> Iterator[Stage]:
         """Train one seed (the context's); a Stage after each (teacher, r)."""

@@ -15,7 +15,7 @@ from trainers.recipe import Recipe, load_recipe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.evaluate import Evaluator
+    from harness.evaluation import Evaluator
     from harness.store import Result
     from trainers.context import Context
     from trainers.models import Teachers

@@ -45,7 +45,7 @@ def mask_study(
     import torch
     from rich.console import Console
 
-    from harness.evaluate import Evaluator, finish_run
+    from harness.evaluation import Evaluator, finish_run
     from harness.progress import bars
     from harness.store import Store
     from harness.suites import load_suites

@@ -1,10 +1,5 @@
-"""DistiLLM (arXiv 2402.03898): skew KL on gold answers and responses of the student."""
+"""DistiLLM (arXiv 2402.03898): skew KL to the unmasked teacher, half gold and half what the student says."""
 
 from trainers.method import NO_POLICY, UNMASKED, Method
 
-DISTILLM = Method(
-    "DistiLLM",
-    "Skew KL to the unmasked teacher, half on gold answers and half on responses of the student.",
-    "half_student",
-    {**UNMASKED, **NO_POLICY, "divergence.kind": "skew_kl"},
-)
+METHOD = Method("DistiLLM", "half_student", {**UNMASKED, **NO_POLICY, "divergence.kind": "skew_kl"})

@@ -1,10 +1,5 @@
-"""Generalised knowledge distillation (arXiv 2306.13649)."""
+"""GKD (arXiv 2306.13649): JSD to the unmasked teacher, half on gold answers and half on what the student says."""
 
 from trainers.method import NO_POLICY, UNMASKED, Method
 
-GKD = Method(
-    "GKD",
-    "JSD to the unmasked teacher, half on gold answers and half on responses of the student (lambda = 0.5).",
-    "half_student",
-    {**UNMASKED, **NO_POLICY},
-)
+METHOD = Method("GKD", "half_student", {**UNMASKED, **NO_POLICY})

@@ -1,9 +1,5 @@
-"""The method of the paper."""
+"""The method of the paper: progressively masked teacher, responses of both, both rewards, GRPO and divergence (Eq. 8)."""
 
 from trainers.method import Method
 
-MASTERS = Method(
-    "Masters",
-    "Progressively masked teacher, responses of both, accuracy and distillation reward, GRPO and divergence (Eq. 8).",
-    "mixed",
-)
+METHOD = Method("Masters", "mixed")

@@ -1,11 +1,5 @@
-"""Supervised fine-tuning: no teacher at all."""
+"""Supervised fine-tuning: cross-entropy on the gold answers, no teacher."""
 
 from trainers.method import NO_POLICY, UNMASKED, Method
 
-SFT = Method(
-    "SFT",
-    "Cross-entropy on the gold answers.",
-    "gold",
-    {**UNMASKED, **NO_POLICY, "divergence.weight": 0.0},
-    likelihood=1.0,
-)
+METHOD = Method("SFT", "gold", {**UNMASKED, **NO_POLICY, "divergence.weight": 0.0}, likelihood=1.0)

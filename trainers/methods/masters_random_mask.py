@@ -1,0 +1,5 @@
+"""Control: Masters; the same share of weights is masked at random."""
+
+from trainers.method import Method
+
+METHOD = Method("Masters, random mask", "mixed", {"masking.criterion": "random"})
