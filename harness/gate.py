@@ -2,8 +2,7 @@
 
 A score check passes when a drop of the policy's margin is excluded (non-inferiority, one-sided, on paired units with
 clusters). It fails when the measured drop is above `max_drop` and is not chance (one-sided, Bonferroni over the score
-checks of its tier, so that a tier raises a false
-alarm with probability `false_alarm` at most). Else it is open.
+checks of its tier, so that a tier raises a false alarm with probability `false_alarm` at most). Else it is open.
 """
 
 from __future__ import annotations

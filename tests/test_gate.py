@@ -14,7 +14,7 @@ from harness import registry
 from harness.api import HarnessError, Response
 from harness.cli import main
 from harness.data import open_dataset
-from harness.evaluate import evaluate
+from harness.evaluation import evaluate
 from harness.gate import Decision, Scores, couples, judge
 from harness.policy import Policy, read_policy
 from harness.reference import read_measured, write_reference

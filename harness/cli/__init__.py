@@ -29,7 +29,7 @@ VERBS = {
         "harness.cli.compare:compare", "Compare models or methods on the same items: differences, intervals, p."
     ),
     "gate": Verb("harness.cli.gate:gate", "Say GO, NO-GO or INCONCLUSIVE about a run, by its exit code."),
-    "leaderboard": Verb("harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV or Markdown."),
+    "leaderboard": Verb("harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV, Markdown, HTML or LaTeX."),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
     "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),

@@ -24,11 +24,15 @@ _FINGERPRINT = 16  # hexadecimal digits, enough to tell models apart
 
 @dataclass(frozen=True)
 class Entry:
-    """One row: who (the values of COLUMNS), the metrics by benchmark, composites included, and their average."""
+    """One row: who (the values of COLUMNS), the metrics by benchmark, composites included, and their average.
+
+    `source` says who reported a row that was not measured here; a measured row has none.
+    """
 
     who: Mapping[str, str]
     metrics: Mapping[str, Metrics]
     average: Metrics | None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,13 @@ class Leaderboard:
     benchmarks: Sequence[str]
 
 
-def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path | None = None) -> Leaderboard:
+def read(
+    folders: Sequence[Path | str], suite: str = "full", suites_file: Path | None = None,
+    references: Sequence[Path] = (),
+) -> Leaderboard:  # fmt: skip
     """The leaderboard of run folders; the average is over the benchmarks of `suite` that a row has.
 
+    `references` are files of scores that others report (harness/report/reported.py); their rows come last.
     Raises HarnessError for a folder that is no run, and for two runs of the same name.
     """
     suites = load_suites(suites_file)
@@ -57,6 +65,10 @@ def read(folders: Sequence[Path | str], suite: str = "full", suites_file: Path |
         seen[name] = folder
         with Store(folder, write=False) as store:
             entries.extend(entries_of(store, name, tasks, suites.composites))
+    for file in references:
+        from harness.report.reported import read_reported
+
+        entries.extend(read_reported(file, suites, suite))
     found = dict.fromkeys(name for entry in entries for name in entry.metrics)
     order = _columns(tasks, suites.composites)
     benchmarks = [name for name in order if name in found] + [name for name in found if name not in order]
@@ -131,7 +143,10 @@ def average(metrics: Mapping[str, Metrics], names: Sequence[str]) -> Metrics | N
 
 
 def records(board: Leaderboard) -> tuple[list[str], list[dict[str, str]]]:
-    """Column names and rows as the CSV has them; an empty cell means not evaluated (or no error bar, for n = 1)."""
+    """Column names and rows as the CSV has them; an empty cell means not evaluated (or no error bar, for n = 1).
+
+    Where the board has reported rows, two columns at the end tell them from measured ones.
+    """
     columns = [*COLUMNS, *AVERAGE]
     for name in board.benchmarks:
         columns += [name, f"{name}_se", f"{name}_n"]
@@ -141,9 +156,11 @@ def records(board: Leaderboard) -> tuple[list[str], list[dict[str, str]]]:
         for name, metrics in [("average", entry.average), *entry.metrics.items()]:
             if metrics is not None:
                 row[name], row[f"{name}_se"] = _number(metrics.score), _number(metrics.stderr)
-                row[f"{name}_n"] = str(metrics.n)
+                row[f"{name}_n"] = str(metrics.n) if metrics.n else ""
+        if any(other.source for other in board.entries):
+            row |= {"origin": "reported" if entry.source else "measured", "source": entry.source}
         rows.append(row)
-    return columns, rows
+    return columns + ["origin", "source"] * any(entry.source for entry in board.entries), rows
 
 
 def markdown(board: Leaderboard) -> str:
@@ -152,6 +169,8 @@ def markdown(board: Leaderboard) -> str:
     lines = [" | ".join(heads), " | ".join([":--"] * 5 + ["--:"] * (len(heads) - 5))]
     for entry in board.entries:
         cells = [entry.who[name].replace("|", "\\|") for name in heads[:5]]
+        if entry.source:
+            cells[0] += f" (reported: {entry.source})".replace("|", "\\|")
         cells.append(f"{_with_error(entry.average)} ({entry.average.n})" if entry.average else "")
         cells += [_with_error(entry.metrics[b]) if b in entry.metrics else "" for b in board.benchmarks]
         lines.append(" | ".join(cells))
@@ -160,14 +179,14 @@ def markdown(board: Leaderboard) -> str:
 
 def write_csv(
     path: Path | str, folders: Sequence[Path | str], *, append: bool = False, suite: str = "full",
-    suites_file: Path | None = None,
+    suites_file: Path | None = None, references: Sequence[Path] = (),
 ) -> Leaderboard:  # fmt: skip
     """Write the leaderboard of runs as CSV, whole or not at all.
 
     With `append`, rows of the file that have the same run, model, protocol and judge are replaced in place, others
     kept, and new columns added at the end. Two processes may append to one file.
     """
-    board = read(folders, suite, suites_file)
+    board = read(folders, suite, suites_file, references)
     columns, rows = records(board)
     if append:
         merge(Path(path), KEY, columns, rows, _ours)
