@@ -186,9 +186,8 @@ class Scores:
         models = dict.fromkeys(model for model, _ in keys)
         tiers = [found[0] for _, task in keys if (found := policy.tier_of(task))]
         tiers += [policy.overall.tier] * len(models) if policy.overall else []
-        fractions = [(i + 1) / looks for i in range(looks)]
-        self._pass = boundaries(policy.alpha, fractions)
-        self._fail = {tier: boundaries(policy.false_alarm / tiers.count(tier), fractions) for tier in set(tiers)}
+        self._pass = boundaries(policy.alpha, looks)
+        self._fail = {tier: boundaries(policy.false_alarm / tiers.count(tier), looks) for tier in set(tiers)}
 
     @property
     def certain(self) -> bool:

@@ -71,7 +71,7 @@ def test_reported_rows_say_so_in_csv_and_markdown(board):
 @pytest.mark.parametrize("form", ["csv", "md", "html", "latex"])
 def test_the_papers_tables_need_no_run(form):
     files = [word for path in sorted(REFERENCE.glob("*.csv")) for word in ("--reference", str(path))]
-    assert len(files) == 6
+    assert len(files) >= 6
     ended = CliRunner().invoke(main, ["leaderboard", *files, "--format", form])
     assert ended.exit_code == 0, ended.output
     assert "InternVL3.5-2B" in ended.output

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +25,19 @@ def spent(alpha: float, fraction: float) -> float:
     return float(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(fraction)))
 
 
-def boundaries(alpha: float, fractions: Sequence[float]) -> Array:
+@cache
+def boundaries(alpha: float, looks: int) -> Array:
     """Z values [looks]: a test that rejects at the first look whose z reaches its boundary has level `alpha`.
 
-    `fractions` are the shares of the information at the looks, rising, the last at most 1. The crossing
-    probabilities are integrated look by look (Armitage, McPherson and Rowe, JRSS A 1969).
+    The looks are after equal shares of the information. The crossing probabilities are integrated look by look
+    (Armitage, McPherson and Rowe, JRSS A 1969).
     """
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     found: list[float] = []
     at: Array = np.zeros(1)  # B(t) = z sqrt(t) at the last look, where the test goes on
     mass: Array = np.ones(1)
     before = used = 0.0
-    for fraction in fractions:
+    for fraction in ((i + 1) / looks for i in range(looks)):
         budget, step = spent(alpha, fraction) - used, float(np.sqrt(fraction - before))
 
         def excess(limit: float, at: Array = at, mass: Array = mass, step: float = step, left: float = budget) -> float:
