@@ -30,7 +30,9 @@ VERBS = {
     ),
     "gate": Verb("harness.cli.gate:gate", "Say GO, NO-GO or INCONCLUSIVE about a run, by its exit code."),
     "audit": Verb("harness.cli.audit:audit", "Check tables of scores for numbers that measurements hardly give."),
-    "leaderboard": Verb("harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV, Markdown, HTML or LaTeX."),
+    "leaderboard": Verb(
+        "harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV, Markdown, HTML or LaTeX."
+    ),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
     "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),
