@@ -57,7 +57,7 @@ def _sample(row: Row, name: str, subject: str, choices: dict[str, str]) -> Sampl
         answer=answer,
         images=shown,
         choices=choices,
-        meta=facets(subject),
+        meta=facets(subject) | ({"mode": mode} if (mode := text(row, "mode", "")) else {}),
         cluster=image_cluster(shown),
     )
 

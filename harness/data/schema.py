@@ -14,6 +14,8 @@ from typing import Any
 from harness.api import Image, Row
 
 _MAX_IMAGE_COLUMNS = 64
+#: Stands for an option that an imported table has lost (pandas reads the option "None" as no value, and writes none).
+LOST_OPTION = "(lost)"
 
 
 def is_missing(value: Any) -> bool:

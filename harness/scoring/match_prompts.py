@@ -55,6 +55,16 @@ _BLINK = (
 )
 
 
+# VLMEvalKit's variant of it: bare letters in the task and in the first example.
+_VLMEVALKIT_BLINK = (
+    _BLINK.replace("etc., output (Z)If", "etc., output Z.If")
+    .replace("any option, output (Z)Your", "any option, output Z. Your")
+    .replace("one of the choices, (A),(B),(C),(D),(E) (if they are valid options), or (Z)\n",
+             "one of the choices, A, B, C, D (if they are valid options), or Z.\n")
+    .replace("Options: (A) Point A\n(B) Point B\n", "Options: A. Point A\nB. Point B\n", 1)
+)  # fmt: skip
+
+
 def is_chinese(text: str) -> bool:
     """Whether the text holds a CJK ideograph (VLMEvalKit's cn_string)."""
     return _CHINESE.search(text) is not None
@@ -81,3 +91,10 @@ def blink_match_prompt(sample: Sample, response: str) -> str:
     options = "\n".join(f"({letter}) {text}" for letter, text in sample.choices.items())
     question = f"{sample.question}\nSelect from the following choices"
     return _BLINK.format(question=question, options=options, response=response)
+
+
+def vlmevalkit_blink_prompt(sample: Sample, response: str) -> str:
+    """VLMEvalKit's matching prompt for its data set BLINK (build_prompt_blink), whatever the question's language."""
+    return _VLMEVALKIT_BLINK.format(
+        question=sample.question, options=option_lines(sample.choices), response=response
+    )

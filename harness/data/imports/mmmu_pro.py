@@ -9,8 +9,10 @@ from harness.data.imports.record import Record, load_lines, need, said
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Lines id, question, options, answer, subject, response."""
+    """Lines id, question, options, answer, subject, response; the file's name ends with how they were asked."""
+    mode = next((mode for mode in ("cot", "direct") if path.stem.endswith(f"_{mode}")), None)
     for where, entry in load_lines(path):
         name, response, answer = need(where, entry, "id", "response", "answer")
         row = {key: value for key, value in entry.items() if key not in ("response", "pred_indexs", "if_right")}
+        row["mode"] = mode
         yield Record(where, (name,), said(response), row, "hub", target=answer)

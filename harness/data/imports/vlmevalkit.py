@@ -11,12 +11,10 @@ from typing import Any, Literal
 
 from harness.api import HarnessError, Response
 from harness.data.imports.record import Record, said
-from harness.data.schema import is_missing
+from harness.data.schema import LOST_OPTION, is_missing
 
 # What VLMEvalKit writes in place of a response when its API call failed.
 _FAILED = "Failed to obtain answer via API"
-# What stands for an option that the table lost: pandas reads the option "None" as no value, and writes none.
-_LOST = "(lost)"
 # Columns in which its evaluation keeps what the judge answered.
 _LETTERS = tuple(ascii_uppercase)
 _JUDGED = {"score": "grade", "res": "extract"}
@@ -51,7 +49,7 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for where, row in _cells(path):
         gold = row.get("answer")
         if gold in _LETTERS and "A" in row and is_missing(row.get(gold)):
-            row[gold] = _LOST
+            row[gold] = LOST_OPTION
         yield where, row
 
 
