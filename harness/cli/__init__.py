@@ -33,6 +33,12 @@ VERBS = {
     "leaderboard": Verb(
         "harness.cli.leaderboard:leaderboard", "Write the scores of runs as CSV, Markdown, HTML or LaTeX."
     ),
+    "report": Verb(
+        "harness.cli.report:report", "Write a run as one HTML file: leaderboard, comparisons, stages, audit, items."
+    ),
+    "view": Verb(
+        "harness.cli.view:view", "Serve a run's report on this machine; items are loaded as they are looked at."
+    ),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
     "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),

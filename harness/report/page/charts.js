@@ -1,0 +1,226 @@
+// The charts of a run. Each function shows its section if the run has something for it.
+
+const half = (numbers) => 1.96 * (numbers[1] ?? 0);
+const rowName = (run, row) => {
+  const several = new Set(run.columns.map((column) => column.protocol + column.judge)).size > 1;
+  return several ? `${row.model} · ${row.protocol} · ${row.judge}` : row.model;
+};
+const mainRows = (run) => {
+  const found = run.rows.filter((row) => row.kind === "model" || row.kind === "final");
+  return found.length ? found : run.rows;
+};
+const show = (id) => { byId(id).hidden = false; };
+
+function averages(run) {
+  const rows = mainRows(run).filter((row) => row.average).slice(0, 40).toReversed();
+  if (rows.length < 2) return;
+  figure("average", () => ({
+    traces: [{
+      type: "scatter", mode: "markers", x: rows.map((row) => row.average[0]),
+      y: rows.map((row) => label(rowName(run, row))),
+      error_x: { type: "data", array: rows.map((row) => half(row.average)), color: css("--soft") },
+      marker: { size: 10, color: rows.map((row) => colour(row.kind === "final" ? 0 : 8)) },
+      hovertemplate: "%{y}: %{x:.2f}<extra></extra>",
+    }],
+    layout: { height: 60 + 26 * rows.length, xaxis: { title: { text: "average score, %" } }, yaxis: { type: "category" } },
+    says: `Average scores with intervals of ${rows.length} models`,
+    head: ["model", "average", "± 95 %"],
+    rows: rows.toReversed().map((row) => [rowName(run, row), number(row.average[0]), number(half(row.average))]),
+  }));
+}
+
+// ---------------------------------------------------------------- differences
+
+function differences(run) {
+  const known = new Map(run.comparisons.map((one) => [JSON.stringify([one.a, one.b]), one]));
+  if (!known.size && !(SERVED && run.sides.length > 1)) return;
+  show("difference");
+  const chosen = run.comparisons.length ? [run.comparisons[0].a, run.comparisons[0].b] : run.sides.slice(0, 2);
+  const controls = byId("difference-controls");
+  const draw = async () => {
+    const key = JSON.stringify(chosen);
+    byId("difference-notes").replaceChildren(make("p", { class: "note" }, "comparing …"));
+    if (!known.has(key)) known.set(key, await compare(...chosen));
+    if (key === JSON.stringify(chosen)) forest(known.get(key));
+  };
+  const menus = () => {
+    const pairs = run.comparisons.map((one, place) => [place, `${one.a} against ${one.b}`]);
+    const either = (place) => choice(place ? "against" : "model or method", run.sides, chosen[place], (name) => {
+      chosen[place] = name;
+      draw();
+    });
+    const pair = choice("compared", pairs, 0, (place) => {
+      const one = run.comparisons[place];
+      [chosen[0], chosen[1]] = [one.a, one.b];
+      draw();
+    });
+    controls.replaceChildren(...(SERVED ? [either(0), either(1)] : [pair]));
+  };
+  menus();
+  draw();
+}
+
+function forest(found) {
+  const notes = found.refused ? [found.refused] : found.notes;
+  byId("difference-notes").replaceChildren(...notes.map((text) => make("p", { class: "note" }, text)));
+  if (found.refused) {
+    byId("figure-difference").replaceChildren();
+    DRAWN.delete("difference");
+    return;
+  }
+  const overall = { task: `average of ${found.rows.length}`, p_holm: found.overall.p, ...found.overall };
+  const rows = [overall, ...found.rows.toReversed()];
+  const shade = (row) => (row.p_holm > 0.05 ? css("--soft") : row.difference > 0 ? css("--good") : css("--bad"));
+  figure("difference", () => ({
+    traces: [{
+      type: "scatter", mode: "markers", x: rows.map((row) => row.difference), y: rows.map((row) => label(row.task)),
+      marker: { size: rows.map((_, place) => (place ? 9 : 13)), symbol: rows.map((_, place) => (place ? "square" : "diamond")),
+                color: rows.map(shade) },
+      error_x: { type: "data", symmetric: false, color: css("--soft"), array: rows.map((row) => row.high - row.difference),
+                 arrayminus: rows.map((row) => row.difference - row.low) },
+      customdata: rows.map((row) => `${signed(row.low)} to ${signed(row.high)}, p ${number(row.p_holm, 3)}`),
+      hovertemplate: "%{y}: %{x:+.2f} points (%{customdata})<extra></extra>",
+    }],
+    layout: { height: 80 + 24 * rows.length, yaxis: { type: "category" },
+              xaxis: { title: { text: `points, ← ${label(found.b)} better · ${label(found.a)} better →` }, zeroline: true } },
+    says: `Difference ${found.a} minus ${found.b}: overall ${signed(overall.difference)} points, from ` +
+      `${signed(overall.low)} to ${signed(overall.high)}`,
+    head: ["benchmark", found.a, found.b, "difference", "95 % interval", "p (Holm)", "won-lost"],
+    rows: rows.toReversed().map((row) => [row.task, number(row.score_a), number(row.score_b), signed(row.difference),
+      `${signed(row.low)} to ${signed(row.high)}`, number(row.p_holm, 3), row.won === undefined ? "" : `${row.won}-${row.lost}`]),
+  }));
+}
+
+// ---------------------------------------------------------------- suite
+
+function suite(run) {
+  const rows = mainRows(run).slice(0, 12);
+  if (run.benchmarks.length < 3) return;
+  show("suite");
+  const names = run.benchmarks;
+  figure("suite", () => ({
+    traces: rows.map((row, place) => ({
+      type: "scatter", mode: "lines+markers", name: label(rowName(run, row)), connectgaps: true, x: names.map(label),
+      y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: colour(place), width: 2 },
+      error_y: { type: "data", array: names.map((name) => (row.scores[name] ? half(row.scores[name]) : 0)), width: 0,
+                 color: faint(colour(place), 0.4) },
+      hovertemplate: "%{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
+    })),
+    layout: { height: 440, xaxis: { type: "category", tickangle: -40 }, yaxis: { title: { text: "score, %" } } },
+    says: `Parallel coordinates: scores of ${rows.length} models on ${names.length} benchmarks`,
+    head: ["model", ...names],
+    rows: rows.map((row) => [rowName(run, row), ...names.map((name) => number(row.scores[name]?.[0]))]),
+  }));
+}
+
+// ---------------------------------------------------------------- stages
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function stages(run) {
+  const trained = run.rows.filter((row) => row.at.method !== undefined);
+  if (!trained.length) return;
+  show("stages");
+  const controls = byId("stages-controls");
+  const draw = (name) => figure("stages", () => stageCurves(run, trained, name));
+  controls.replaceChildren(choice("score", [["", "average"], ...run.benchmarks], "", draw));
+  draw("");
+}
+
+function stageCurves(run, trained, benchmark) {
+  const numbers = (row) => (benchmark ? row.scores[benchmark] : row.average);
+  const traces = [], rows = [];
+  const last = Math.max(...trained.map((row) => row.at.index));
+  [...new Set(trained.map((row) => row.at.method))].forEach((method, place) => {
+    const points = [];
+    for (let index = 0; index <= last; index++) {
+      const here = trained.filter((row) => row.at.method === method && row.at.index === index).map(numbers).filter(Boolean);
+      if (!here.length) continue;
+      const scores = here.map((one) => one[0]), middle = mean(scores);
+      const spread = scores.length > 1
+        ? 2 * Math.sqrt(mean(scores.map((score) => (score - middle) ** 2)) / (scores.length - 1)) : half(here[0]);
+      points.push([index + 1, middle, spread, scores.length]);
+      rows.push([method, index + 1, number(middle), number(spread), scores.length]);
+    }
+    const x = points.map((point) => point[0]), shade = colour(place);
+    const edges = [...points.map((p) => p[1] + p[2]), ...points.toReversed().map((p) => p[1] - p[2])];
+    traces.push({ type: "scatter", mode: "lines", x: [...x, ...x.toReversed()], y: edges, fill: "toself", hoverinfo: "skip",
+                  fillcolor: faint(shade, 0.16), line: { width: 0 }, showlegend: false, legendgroup: method });
+    traces.push({ type: "scatter", mode: "lines+markers", name: label(method), legendgroup: method, x,
+                  y: points.map((point) => point[1]), line: { color: shade, width: 2.5 }, marker: { size: 7 },
+                  hovertemplate: "stage %{x}: %{y:.2f}<extra>%{fullData.name}</extra>" });
+  });
+  run.rows.filter((row) => row.kind === "model" && numbers(row)).forEach((row, place) => {
+    const score = numbers(row)[0];
+    traces.push({ type: "scatter", mode: "lines", name: label(rowName(run, row)), x: [0.8, last + 1.2], y: [score, score],
+                  line: { dash: "dash", width: 1.5, color: colour(8 - place) }, hovertemplate: "%{y:.2f}<extra>%{fullData.name}</extra>" });
+    rows.push([rowName(run, row), "", number(score), number(half(numbers(row))), 1]);
+  });
+  const masked = maskedTeachers(run, trained, numbers);
+  if (masked.length) {
+    traces.push({ type: "scatter", mode: "lines+markers", name: "masked teacher", x: masked.map((m) => m[0]),
+                  y: masked.map((m) => m[1]), text: masked.map((m) => label(m[2])), marker: { symbol: "x" },
+                  line: { dash: "dot", color: css("--soft") }, hovertemplate: "%{text}: %{y:.2f}<extra></extra>" });
+  }
+  return {
+    traces, rows, head: ["method or model", "stage", "score", "±", "seeds"],
+    layout: { height: 430, yaxis: { title: { text: `${benchmark || "average"}, %` } }, xaxis: stageAxis(trained, last) },
+    says: `Score by stage on ${benchmark || "average"}`,
+  };
+}
+
+// What the student of each stage learned from, where that was evaluated: [stage, score, name].
+function maskedTeachers(run, trained, numbers) {
+  const named = (row) => run.rows.find((one) => one.kind === "teacher" && one.at.teacher === row.at.teacher && one.at.r === row.at.r)
+    ?? (row.at.r === 0 ? run.rows.find((one) => one.kind === "model" && one.model === row.at.teacher) : undefined);
+  const method = trained.find((row) => row.at.r > 0)?.at.method;
+  const seen = new Map();
+  for (const row of trained.filter((one) => one.at.method === method)) {
+    const teacher = named(row);
+    if (teacher && numbers(teacher)) seen.set(row.at.index + 1, [row.at.index + 1, numbers(teacher)[0], teacher.model]);
+  }
+  return [...seen.values()].sort((a, b) => a[0] - b[0]);
+}
+
+// Stage numbers, with teacher and mask ratio where the stages say them.
+function stageAxis(trained, last) {
+  const places = Array.from({ length: last + 1 }, (_, index) => index);
+  const text = places.map((index) => {
+    const row = trained.find((one) => one.at.index === index && one.at.r > 0) ?? trained.find((one) => one.at.index === index);
+    const teacher = row?.at.teacher ? String(row.at.teacher).split("/").at(-1) : "";
+    return `${index + 1}` + (teacher ? `<br>${label(teacher)}<br>r ${row.at.r}` : "");
+  });
+  return { title: { text: "stage" }, tickvals: places.map((index) => index + 1), ticktext: text };
+}
+
+// ---------------------------------------------------------------- protocols
+
+function protocols(run) {
+  const names = [...new Set(run.columns.map((column) => column.protocol))];
+  if (names.length < 2) return;
+  show("protocols");
+  const models = [...new Set(run.columns.map((column) => column.model))];
+  const draw = (model) => figure("protocols", () => {
+    const of = (task, protocol) => run.cells.find((cell) => cell.task === task && run.columns[cell.column].model === model
+      && run.columns[cell.column].protocol === protocol);
+    const tasks = run.tasks.map((_, place) => place).filter((task) => names.some((name) => of(task, name))).toReversed();
+    const spread = (task) => {
+      const scores = names.map((name) => of(task, name)?.score).filter((score) => score !== undefined);
+      return Math.max(...scores) - Math.min(...scores);
+    };
+    return {
+      traces: names.map((name, place) => {
+        const cells = tasks.map((task) => of(task, name)).filter(Boolean);
+        return { type: "scatter", mode: "markers", name: label(name), x: cells.map((cell) => cell.score),
+                 y: cells.map((cell) => label(run.tasks[cell.task].name)), hovertemplate: "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
+                 marker: { size: 11, color: colour(place), symbol: ["circle", "square", "diamond", "x", "cross"][place % 5], opacity: 0.85 } };
+      }),
+      layout: { height: 110 + 24 * tasks.length, xaxis: { title: { text: "score, %" } }, yaxis: { type: "category" } },
+      says: `Scores of ${model} under ${names.length} protocols`,
+      head: ["benchmark", ...names, "spread"],
+      rows: tasks.toReversed().map((task) => [run.tasks[task].name, ...names.map((name) => number(of(task, name)?.score)), number(spread(task))]),
+    };
+  });
+  byId("protocols-controls").replaceChildren(choice("model", models, models[0], draw));
+  draw(models[0]);
+}

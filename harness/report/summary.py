@@ -1,0 +1,156 @@
+"""What a page shows of a run besides its items: scores, stages, comparisons, audit, cost, as JSON values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+from harness.api import HarnessError, Metrics
+from harness.compare import Side, compare_sides, methods_of, read_sides
+from harness.report.comparison import notes, records
+from harness.report.leaderboard import Entry, read
+from harness.report.samples import Items
+from harness.report.training_log import read_curves
+from harness.store import Result, Store
+
+_PAIRS = 24  # pairs of sides that are compared unasked
+_RESAMPLES = 2000  # enough for the ends of a 95 % interval to within a tenth of its length
+
+_RULES = """
+SELECT c.model, c.protocol, c.judge, v.state, v.rule, count(*) AS items
+FROM verdicts v JOIN cells c ON c.id = v.cell GROUP BY 1, 2, 3, 4, 5 ORDER BY items DESC
+"""
+
+
+def summarise_run(items: Items, pairs: Sequence[tuple[str, str]] | None) -> dict[str, Any]:
+    """Everything but the items, ready for JSON. `pairs` are the sides compared (None: those a reader asks for first).
+
+    Raises HarnessError for a run without a finished task.
+    """
+    folder, results = items.folder, items.results
+    if not results:
+        raise HarnessError(f"{folder} has no finished task yet", "wait for the first, or look at what the run printed")
+    board = read([folder])
+    sides = read_sides([folder])
+    wanted = default_pairs(sides, [e.who["model"] for e in board.entries]) if pairs is None else list(pairs)
+    columns = list(dict.fromkeys((r.cell.model, r.cell.protocol, r.cell.judge) for r in results))
+    last = _last_stages(results)
+    found: dict[str, Any] = finite(
+        {
+            "run": folder.resolve().name,
+            "editions": list(dict.fromkeys(r.edition for r in results)),
+            "mini": any(r.edition.startswith("mini") for r in results),
+            "tasks": [{"name": name, "items": items.count(i)} for i, name in enumerate(items.tasks)],
+            "benchmarks": list(board.benchmarks),
+            "columns": [dict(zip(("model", "protocol", "judge"), column, strict=True)) for column in columns],
+            "rows": [_row(entry, _stage_of(entry, results), last) for entry in board.entries],
+            "cells": [_cell(r, items.tasks, columns) for r in results],
+            "rules": _rules(folder),
+            "sides": list(sides),
+            "comparisons": [compared(sides, a, b) for a, b in wanted],
+            "training": read_curves(folder),
+        }
+    )
+    return found
+
+
+def compared(sides: Mapping[str, Side], a: str, b: str) -> dict[str, Any]:
+    """Side `a` against side `b`; where they must not be compared, `refused` says why."""
+    try:
+        found = compare_sides(sides, a, b, resamples=_RESAMPLES)
+    except HarnessError as error:
+        return {"a": a, "b": b, "refused": str(error)}
+    overall = found.overall
+    whole = {"difference": overall.points, "low": overall.low, "high": overall.high, "p": overall.p}
+    return {"a": a, "b": b, "rows": records(found), "overall": whole, "notes": notes(found)}
+
+
+def default_pairs(sides: Mapping[str, Side], models: Sequence[str]) -> list[tuple[str, str]]:
+    """Each method against those before it and against the models that were not trained here; else the models."""
+    methods = methods_of(sides)
+    plain = [name for name in dict.fromkeys(models) if name in sides and not _stage(sides[name])]
+    earlier = [(new, old) for old, new in pairwise(methods)]
+    others = [(new, old) for i, new in enumerate(methods) for old in methods[:i]]
+    bases = list(product(reversed(methods), plain))
+    untrained = [(new, old) for i, new in enumerate(plain) for old in plain[:i]]
+    return list(dict.fromkeys([*reversed(earlier), *others, *bases, *untrained]))[:_PAIRS]
+
+
+def finite(value: Any) -> Any:
+    """The value with null in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _row(entry: Entry, stage: Mapping[str, Any], last: Mapping[tuple[str, int], int]) -> dict[str, Any]:
+    kind = "model"
+    if "method" in stage:
+        kind = "final" if stage["index"] == last[stage["method"], stage["seed"]] else "stage"
+    elif stage:
+        kind = "teacher"
+    known = {name: stage[name] for name in ("method", "seed", "index", "teacher", "r", "budget") if name in stage}
+    return {
+        **entry.who,
+        "kind": kind,
+        "at": known,
+        "average": _numbers(entry.average) if entry.average else None,
+        "scores": {name: _numbers(metrics) for name, metrics in entry.metrics.items()},
+    }
+
+
+def _numbers(metrics: Metrics) -> list[float]:
+    """Score, standard error and n."""
+    return [metrics.score, metrics.stderr, metrics.n]
+
+
+def _stage_of(entry: Entry, results: Sequence[Result]) -> Mapping[str, Any]:
+    return next((r.stage for r in results if r.cell.model == entry.who["model"]), {})
+
+
+def _stage(side: Side) -> Mapping[str, Any]:
+    return next(iter(side.values()))[0].result.stage
+
+
+def _last_stages(results: Sequence[Result]) -> dict[tuple[str, int], int]:
+    last: dict[tuple[str, int], int] = {}
+    for stage in (r.stage for r in results if "method" in r.stage):
+        key = stage["method"], stage["seed"]
+        last[key] = max(stage["index"], last.get(key, 0))
+    return last
+
+
+def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    cell = result.cell
+    return {
+        "task": tasks.index(cell.task),
+        "column": columns.index((cell.model, cell.protocol, cell.judge)),
+        "score": result.metrics.score,
+        "stderr": result.metrics.stderr,
+        "without_random": result.score_without_random,
+        "items": result.items,
+        "states": dict(result.states),
+        "random": result.random,
+        "skipped": result.skipped_rows,
+        "inferred": result.inferred,
+        "tokens": result.tokens,
+        "seconds": result.seconds,
+        "groups": {f: {k: [g.score, g.n] for k, g in table.items()} for f, table in result.metrics.groups.items()},
+    }
+
+
+def _rules(folder: Path) -> list[list[Any]]:
+    """How often each rule fired: model, protocol, judge, state, rule, items; over all tasks, most frequent first."""
+    with Store(folder, write=False) as store:
+        frame = store.frame(_RULES)
+    return [[*row[:-1], int(row[-1])] for row in frame.itertuples(index=False)]
