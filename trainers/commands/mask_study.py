@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.store import Result
+    from harness.api import Unit
 
 _EXAMPLES = """\b
 Examples:
@@ -59,7 +59,7 @@ def mask_study(
     kind = precision or ("bf16" if device.type == "cuda" else "fp32")
     masking = Masking.model_validate({"scope": scope, "criterion": criterion, "threshold": threshold})
     console = Console()
-    scores: dict[float, list[Result]] = {}
+    scores: dict[float, list[Scores]] = {}
     with Store(folder) as store, bars(console) as progress:
         evaluator = Evaluator(store, data=data, limit=limit or chosen.limit, progress=progress)
         teachers = Teachers(Train.model_validate({"precision": kind}), device)
@@ -67,31 +67,50 @@ def mask_study(
             masked = teachers.at(model, ratio, masking)
             label = f"{model} r={ratio:.2f}"
             known = {"teacher": model, "r": ratio, "masked_share_of_all_weights": masked.report.effective}
-            scores[ratio] = evaluator.evaluate(masked.model, chosen.tasks, label=label, stage=known)
+            results = evaluator.evaluate(masked.model, chosen.tasks, label=label, stage=known)
+            scores[ratio] = [Scores(r.metrics.score, store.units(r.cell)) for r in results]
         finish_run(store, {"model": model, "data": data, "limit": limit, "masking": masking.model_dump()})
     table, proposed = study(scores, tolerance)
     click.echo(table)
-    click.echo(
-        f"proposed r_max: {proposed:g} (the largest r up to which no ratio loses more than {tolerance:g} points and "
-        "two standard errors of the loss)"
-    )
+    click.echo(f"proposed r_max: {proposed:g} (up to it, no ratio is found to lose more than {tolerance:g} points)")
 
 
-def study(scores: Mapping[float, Sequence[Result]], tolerance: float) -> tuple[str, float]:
+def study(scores: Mapping[float, Sequence[Scores]], tolerance: float) -> tuple[str, float]:
     """A table of the mean score at each ratio, and the r_max it proposes.
 
-    Proposed is the largest ratio such that no ratio up to it loses more than `tolerance` points against the whole
-    teacher, beyond two standard errors of the difference (taken as if unpaired, which errs to a larger r).
+    `scores` maps each ratio to the scores of its tasks. Proposed is the largest ratio such that no ratio up to it is
+    found to lose more than `tolerance` points against the whole teacher: that is, the loss exceeds the tolerance by
+    less than two standard errors of the paired difference.
     """
-    means = {ratio: sum(r.metrics.score for r in found) / len(found) for ratio, found in scores.items()}
-    errors = {r: sum(x.metrics.stderr**2 for x in found) ** 0.5 / len(found) for r, found in scores.items()}
     whole = min(scores)
-    lines = [f"{'r':>5} {'mean score':>11} {'std. err.':>10} {'change':>8}"]
+    lines = [f"{'r':>5} {'mean score':>11} {'change':>8} {'std. err. of change':>20}"]
     proposed, holds = whole, True
     for ratio in sorted(scores):
-        change = means[ratio] - means[whole]
-        lines.append(f"{ratio:5.2f} {means[ratio]:11.2f} {errors[ratio]:10.2f} {change:+8.2f}")
-        allowed = tolerance + 2 * (errors[ratio] ** 2 + errors[whole] ** 2) ** 0.5
-        holds = holds and -change <= allowed
+        mean = sum(task.score for task in scores[ratio]) / len(scores[ratio])
+        change, error = _change(scores[whole], scores[ratio])
+        lines.append(f"{ratio:5.2f} {mean:11.2f} {change:+8.2f} {error:20.2f}")
+        holds = holds and -change <= tolerance + 2 * error
         proposed = ratio if holds else proposed
     return "\n".join(lines), proposed
+
+
+def _change(before: Sequence[Scores], after: Sequence[Scores]) -> tuple[float, float]:
+    """Mean change over the tasks in points, and its standard error over pairs of units, clustered."""
+    total, variance = 0.0, 0.0
+    for a, b in zip(before, after, strict=True):
+        old = {unit.id: unit.score for unit in a.units}
+        clusters: dict[str, float] = {}
+        for unit in b.units:
+            moved = 100 * unit.weight * (unit.score - old[unit.id])
+            clusters[unit.cluster] = clusters.get(unit.cluster, 0.0) + moved
+        centre = sum(clusters.values()) / len(clusters)
+        total += sum(clusters.values())
+        variance += sum((value - centre) ** 2 for value in clusters.values())
+    return total / len(before), variance**0.5 / len(before)
+
+
+class Scores(NamedTuple):
+    """A task's score in percent and its units."""
+
+    score: float
+    units: Sequence[Unit]

@@ -1,4 +1,4 @@
-"""The method of the paper: progressively masked teacher, responses of both, both rewards, GRPO and divergence (Eq. 8)."""
+"""The paper's method: progressively masked teacher, responses of both, both rewards, GRPO and divergence (Eq. 8)."""
 
 from trainers.method import Method
 
