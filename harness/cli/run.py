@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -15,9 +16,19 @@ if TYPE_CHECKING:
     from harness.evaluation import Evaluator
     from harness.store import Result
 
+    class RecipePlan(Protocol):
+        """What a recipe says about its evaluation."""
+
+        tasks: Sequence[str]
+        data: str
+
+
+EMBEDDED = "embedded"
+
 _EXAMPLES = """\b
 Examples:
-  harness run --suite full                      the embedded default: every task, drawn by code, offline
+  harness run --suite full                      the embedded default: trains and compares three methods, offline
+  harness run --suite full --model embedded/student --model embedded/large
   harness run --tasks chartqa,mmstar --model Qwen/Qwen2.5-VL-3B-Instruct --data hub
   harness run --suite paper --model ./my-checkpoint --data ~/LMUData --limit 200
   harness run --recipe recipes/embedded.yaml --out runs/tonight
@@ -31,8 +42,9 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--suites-file", type=click.Path(path_type=Path, exists=True), help="Suites of your own (YAML).")
 @click.option("--tasks", help="Tasks by name, separated by commas, instead of a suite.")
 @click.option("--model", "models", multiple=True, help="Checkpoint: folder, hub id or embedded/NAME. Repeatable.")
-@click.option("--recipe", type=click.Path(path_type=Path, exists=True), help="Train what this recipe names, too.")
-@click.option("--data", default="mini", show_default=True, help="mini, hub, or a folder with the benchmarks' files.")
+@click.option("--recipe", help="Train what this recipe names and evaluate every stage: a YAML file or a ready"
+              " one's name.  [default, without --model: embedded]")  # fmt: skip
+@click.option("--data", help="mini, hub, or a folder with the benchmarks' files.  [default: mini, or the recipe's]")
 @click.option("--protocol", default="official", show_default=True, help="How to ask and score (`harness protocols`).")
 @click.option("--judge", default="rule", show_default=True, help="Judge where a rule cannot decide, e.g. openai:MODEL.")
 @click.option("--backend", default="hf", show_default=True, help="Engine that answers (`harness models`).")
@@ -45,9 +57,9 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--reasoning-tags", default="think,analysis", show_default=True,
               help="Tags whose blocks are cut from a response before scoring; 'none' keeps them.")  # fmt: skip
 def run(
-    suite: str | None, suites_file: Path | None, tasks: str | None, models: tuple[str, ...], recipe: Path | None,
-    data: str, protocol: str, judge: str, backend: str, batch_tokens: int | None, limit: int | None, out: Path | None,
-    max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
+    suite: str | None, suites_file: Path | None, tasks: str | None, models: tuple[str, ...], recipe: str | None,
+    data: str | None, protocol: str, judge: str, backend: str, batch_tokens: int | None, limit: int | None,
+    out: Path | None, max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
 ) -> None:  # fmt: skip
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
@@ -60,40 +72,69 @@ def run(
 
     if suite and tasks:
         raise click.UsageError("give --suite or --tasks, not both")
-    chosen = load_suites(suites_file).resolve(tasks.split(",") if tasks else suite or "full")
-    folder = out or Path("runs") / f"{suite or 'full' if not tasks else 'tasks'}-{Path(data).name}"
-    arguments = dict(click.get_current_context().params, tasks=chosen.tasks, out=str(folder))
+    if recipe and models:
+        raise click.UsageError("a recipe names its own models: give --recipe or --model, not both")
+    job = _Job(models, recipe or ("" if models else EMBEDDED), backend, batch_tokens)
+    named = tasks.split(",") if tasks else [suite] if suite else None
+    chosen = load_suites(suites_file).resolve(named or job.tasks())
+    items = data or job.data()
+    folder = out or Path("runs") / job.folder(suite, tasks, items)
+    arguments = dict(click.get_current_context().params, tasks=chosen.tasks, data=items, out=str(folder))
     console = Console()
     with Store(folder) as store, bars(console) as progress:
-        store.set_meta(arguments=_plain(arguments), data=data)
+        store.set_meta(arguments=_plain(arguments), data=items)
         evaluator = Evaluator(
-            store, data=data, protocol=protocol, judge=judge, limit=limit or chosen.limit,
+            store, data=items, protocol=protocol, judge=judge, limit=limit or chosen.limit,
             skip_bad_rows=skip_bad_rows, reasoning_tags=parse_tags(reasoning_tags), progress=progress,
         )  # fmt: skip
-        options = {"batch_tokens": batch_tokens} if batch_tokens else {}
-        results = _evaluate(evaluator, models or _default_models(), backend, options, chosen.tasks)
+        results = job.results(evaluator, console, chosen.tasks, limit or chosen.limit)
         finish_run(store, _plain(arguments))
     _show(results, folder, console)
     _check_errors(results, max_error_rate, folder)
 
 
-def _default_models() -> list[str]:
-    """The embedded ladder, smallest first."""
-    from harness import registry
+@dataclass(frozen=True)
+class _Job:
+    """What the command line asks for: models to evaluate, or a recipe to train and evaluate."""
 
-    return [f"embedded/{name}" for name in registry.names("checkpoints")]
+    models: tuple[str, ...]
+    recipe: str
+    backend: str
+    batch_tokens: int | None
 
+    def tasks(self) -> Sequence[str]:
+        """What is evaluated where the command line names neither tasks nor suite."""
+        return self._plan().tasks if self.recipe else ["full"]
 
-def _evaluate(
-    evaluator: Evaluator, models: Sequence[str], backend: str, options: dict[str, Any], tasks: Sequence[str]
-) -> list[Result]:
-    from harness import registry
+    def data(self) -> str:
+        """Where items come from where the command line does not say."""
+        return self._plan().data if self.recipe else "mini"
 
-    open_model = registry.load("models", backend)
-    results: list[Result] = []
-    for spec in models:
-        results.extend(evaluator.evaluate(open_model(spec, **options), tasks))
-    return results
+    def folder(self, suite: str | None, tasks: str | None, data: str) -> str:
+        """A name for the run folder that the same command finds again."""
+        what = "tasks" if tasks else suite or (Path(self.recipe).stem if self.recipe else "full")
+        return f"{what}-{Path(data).name}"
+
+    def results(
+        self, evaluator: Evaluator, console: Console, tasks: Sequence[str], limit: int | None
+    ) -> Sequence[Result]:
+        """Do it."""
+        from harness import registry
+
+        if self.recipe:
+            found: list[Result] = registry.load("recipes", "run")(
+                self.recipe, evaluator, console, tasks=tasks, limit=limit
+            )
+            return found
+        options: dict[str, Any] = {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
+        open_model = registry.load("models", self.backend)
+        return [result for spec in self.models for result in evaluator.evaluate(open_model(spec, **options), tasks)]
+
+    def _plan(self) -> RecipePlan:
+        from harness import registry
+
+        plan: RecipePlan = registry.load("recipes", "plan")(self.recipe)
+        return plan
 
 
 def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
