@@ -21,6 +21,7 @@ from harness.code import code_fingerprint
 from harness.data import Dataset, open_dataset
 from harness.data.subset import subset
 from harness.progress import Silent, Watcher
+from harness.scoring.extractor_audit import gold_named, rule_counts
 from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
 from harness.scoring.score import open_judge, score_all
 from harness.store import Cell, LoadedRun, Result, Store, load_run, request_key
@@ -286,8 +287,16 @@ def summarise(
         without = rules.aggregate(wrong).score
     result = Result(
         cell=cell, metrics=metrics, score_without_random=without, items=len(items), random=random,
-        states=dict(Counter(str(verdict.state) for verdict in verdicts)), **provenance,
+        states=dict(Counter(str(verdict.state) for verdict in verdicts)), rules=rule_counts(verdicts),
+        gold_missed=_gold_missed(store, items, keys), **provenance,
     )  # fmt: skip
     rows = ((i, s.id, k, v) for i, (s, k, v) in enumerate(zip(samples, keys, verdicts, strict=True)))
     store.put_result(result, rows, metrics.units)
     return result
+
+
+def _gold_missed(store: Store, items: Sequence[Scored], keys: Sequence[bytes]) -> int:
+    """Items that scored 0 although the response states the gold."""
+    zero = [(item.sample, key) for item, key in zip(items, keys, strict=True) if item.verdict.score == 0]
+    answers = stored_answers(store, [sample for sample, _ in zero], [key for _, key in zero], REASONING_TAGS)
+    return sum(gold_named(sample, response.text) for sample, response in answers)

@@ -90,3 +90,8 @@ def rules(of: Task, protocol: str) -> Rules:
             f"protocol {protocol!r} has no rules for task {of.name!r}", "leave the task out, or use official"
         )
     return known[of.name]
+
+
+def covers(protocol: str, of: Task) -> bool:
+    """Whether a protocol has rules for a task."""
+    return protocol in of.rules or of.name in load("protocols", protocol)

@@ -32,8 +32,12 @@ def rescore(
     *,
     judge: Judge | str = "rule",
     reasoning_tags: Sequence[tuple[str, str]] = REASONING_TAGS,
+    skip_missing: bool = False,
 ) -> list[Result]:
-    """Score every (model, task) of a run under each protocol and keep the results beside the old ones."""
+    """Score every (model, task) of a run under each protocol and keep the results beside the old ones.
+
+    A protocol without rules for a task is a HarnessError, or is left out with `skip_missing`.
+    """
     named = None if judge == RECORDED else open_judge(judge)
     results: list[Result] = []
     for source in sources(store):
@@ -43,6 +47,8 @@ def rescore(
         samples, keys = [kept[id] for id, _, _ in rows], [key for _, key, _ in rows]
         task = registry.task(source.cell.task)
         for protocol in protocols:
+            if skip_missing and not registry.covers(protocol, task):
+                continue
             rules = registry.rules(task, protocol)
             answers: Iterator[tuple[Sample, Response]] = stored_answers(store, samples, keys, reasoning_tags)
             by_index = dict(score_all(rules, answers, opened))

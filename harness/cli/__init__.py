@@ -40,6 +40,7 @@ VERBS = {
         "harness.cli.view:view", "Serve a run's report on this machine; items are loaded as they are looked at."
     ),
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
+    "explain": Verb("harness.cli.explain:explain", "Show one item: prompt, response, verdict under every protocol."),
     "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),
     "suites": Verb("harness.cli.suites:suites", "List the suites of benchmarks, or show one."),

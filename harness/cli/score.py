@@ -35,7 +35,9 @@ def score(run: Path, protocol: str, judge: str, flips: bool, reasoning_tags: str
     protocols = registry.protocols() if protocol == "all" else protocol.split(",")
     console = Console()
     with Store(run) as store:
-        results = rescore(store, protocols, judge=judge, reasoning_tags=parse_tags(reasoning_tags))
+        results = rescore(
+            store, protocols, judge=judge, reasoning_tags=parse_tags(reasoning_tags), skip_missing=protocol == "all"
+        )
         export(store)
         print_protocols(results, console)
         if flips:

@@ -11,7 +11,7 @@ import click
 from harness.api import HarnessError, State
 
 if TYPE_CHECKING:
-    from harness.store import Cell, Store
+    from harness.store import Cell, Result, Store
 
 _EXAMPLES = """\b
 Examples:
@@ -19,6 +19,7 @@ Examples:
   harness show runs/full-mini --task mmmu --state unparsed --state truncated
   harness show runs/full-mini --task mmstar --model embedded/student --wrong --search "the answer" --limit 5
   harness show runs/full-mini --task mmvet --json | head -1
+  harness show runs/full-mini --audit
 """
 _CHUNK = 256  # responses that are read together
 
@@ -32,10 +33,11 @@ _CHUNK = 256  # responses that are read together
 @click.option("--wrong", is_flag=True, help="Items with a score below 1 only.")
 @click.option("--search", help="Items whose question, answer, response or note holds this text (case is ignored).")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many.")
+@click.option("--audit", is_flag=True, help="Instead of items: which rules read how many, and golds that none read.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def show(
     run: Path, task: str | None, model: str | None, protocol: str | None, states: tuple[str, ...], wrong: bool,
-    search: str | None, limit: int, as_json: bool,
+    search: str | None, limit: int, audit: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Read the items of a run: question, response, rule, verdict."""
     import json
@@ -44,6 +46,9 @@ def show(
 
     with Store(run, write=False) as store:
         cells = _cells(store, run, {"task": task, "model": model, "protocol": protocol})
+        if audit:
+            _print_audit([result for result in store.results() if result.cell in cells])
+            return
         shown = matched = 0
         for item in (item for cell in cells for item in _items(store, cell)):
             if (states and item["state"] not in states) or (wrong and item["score"] >= 1):
@@ -57,6 +62,19 @@ def show(
         if not as_json:
             more = f" (--limit {matched} shows all)" if shown < matched else ""
             click.echo(f"{shown} of {matched} matching items{more}" if matched else "no item matches")
+
+
+def _print_audit(results: list[Result]) -> None:
+    """How each benchmark's responses were read: states, rules, and golds that stand in a response that scored 0."""
+    from harness.report.plain import plain
+
+    for result in results:
+        click.echo(click.style(" · ".join(plain(part) for part in result.cell), bold=True))
+        for title, counts in (("states", result.states), ("rules", result.rules)):
+            for name, count in sorted(counts.items(), key=lambda pair: -pair[1]):
+                click.echo(f"  {title:7} {count:7} {100 * count / result.items:6.1f} %  {plain(name)}")
+        missed = f"{result.gold_missed:7} {100 * result.gold_missed / result.items:6.1f} %"
+        click.echo(f"  missed  {missed}  scored 0 although the response states the gold\n")
 
 
 def _cells(store: Store, run: Path, wanted: dict[str, str | None]) -> list[Cell]:

@@ -21,9 +21,9 @@ def print_protocols(results: Sequence[Result], console: Console) -> None:
     protocols = list(dict.fromkeys(r.cell.protocol for r in results))
     for model in models:
         table = Table(title=f"{model}: one set of responses, scored under each protocol", title_justify="left")
-        table.add_column("task")
+        table.add_column("task", overflow="fold")
         for name in (*protocols, "spread"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow="fold")
         tasks: dict[str, dict[str, Result]] = {}
         for result in results:
             if result.cell.model == model:

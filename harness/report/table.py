@@ -133,6 +133,10 @@ def _notes(results: Sequence[Result]) -> Iterator[Text]:
             if count > _SHARE_SHOWN * result.items or (count and state in _ALWAYS):
                 share = 100 * count / result.items
                 yield Text(f"{where}{share:.1f} % {state} ({count} of {result.items}: {meaning})", "yellow")
+        if result.gold_missed > _SHARE_SHOWN * result.items:
+            missed = f"{100 * result.gold_missed / result.items:.1f} % scored 0 although the response states the gold"
+            hint = f"{result.gold_missed} of {result.items}: `harness show RUN --audit`"
+            yield Text(f"{where}{missed} ({hint})", "yellow")
 
 
 def _listed(values: Iterator[str]) -> str:

@@ -25,7 +25,8 @@ class Result:
 
     `score_without_random` counts items that the protocol answered at random as wrong. `states` counts items by
     State; `inferred` of the `items` were answered by the model now, the rest came from the store. `code` hashes
-    the rules, `data_sha256` the items, so that a finished task is known to be finished.
+    the rules, `data_sha256` the items, so that a finished task is known to be finished. `rules` counts items by the
+    rule that decided them; `gold_missed` those that scored 0 although the response states the gold.
     """
 
     cell: Cell
@@ -43,6 +44,8 @@ class Result:
     tokens: int = 0
     seconds: float = 0.0
     stage: Mapping[str, Any] = field(default_factory=dict)
+    rules: Mapping[str, int] = field(default_factory=dict)
+    gold_missed: int = 0
 
     @property
     def errors(self) -> int:
