@@ -22,6 +22,14 @@ from harness.store import Result, Store
 
 REFUSALS = ("items", "protocol", "judge", "budget")
 
+#: What a budget must agree in exactly; sampled responses differ in length, so tokens may differ by a tenth.
+_EXACT = ("steps", "questions", "responses")
+_TOKENS, _TOKEN_RATIO = "student_tokens", 1.1
+
+
+class Refused(HarnessError):
+    """The two sides were not asked the same thing; `--allow` passes over it."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -213,15 +221,22 @@ def _check(
         "protocol": (first.result.cell.protocol, second.result.cell.protocol),
         "judge": (first.result.cell.judge, second.result.cell.judge),
     }
-    if first.budget and second.budget:
+    if first.budget and second.budget and not _same_budget(first.budget, second.budget):
         facts["budget"] = (str(dict(first.budget)), str(dict(second.budget)))
     for name, (left, right) in facts.items():
         if left == right:
             continue
-        told = f"{task}: {name} differ: {left[:80]} and {right[:80]}"
+        told = f"{task}: {name} differ: {left[:100]} and {right[:100]}"
         if name not in allow:
-            raise HarnessError(told, f"--allow {name} compares them all the same")
+            raise Refused(told, f"--allow {name} compares them all the same")
         warnings.append(told)
+
+
+def _same_budget(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    if any(a.get(name) != b.get(name) for name in _EXACT):
+        return False
+    tokens = sorted((a.get(_TOKENS, 0), b.get(_TOKENS, 0)))
+    return bool(tokens[1] <= _TOKEN_RATIO * tokens[0]) if tokens[0] else tokens[0] == tokens[1]
 
 
 def _overall(rows: Sequence[Row], alpha: float) -> Overall:

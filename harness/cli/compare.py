@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import click
 
 _EXAMPLES = """\b
 Examples:
-  harness compare runs/embedded                               each method against the one before it
+  harness compare runs/embedded                               the last method against every other
   harness compare runs/embedded --a masters --b naive-kd --base embedded/student --teacher embedded/large
   harness compare runs/monday runs/tuesday --a tuesday:my-model --b monday:my-model
   harness compare runs/full-mini --a embedded/large --b embedded/student --format md
@@ -18,7 +17,7 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--a", "a", help="Model or method.  [default: every method, each against the one before it]")
+@click.option("--a", "a", help="Model or method.  [default: the last method against every other]")
 @click.option("--b", "b", help="Model or method to compare it with.")
 @click.option("--base", help="Untrained student: with --teacher, shows the share of the gap recovered.")
 @click.option("--teacher", help="Teacher whose lead over --base is the gap.")
@@ -36,19 +35,27 @@ def compare(
     import pandas
     from rich.console import Console
 
-    from harness.compare import compare_sides, methods_of, read_sides
+    from harness.compare import Refused, compare_sides, methods_of, read_sides
     from harness.report.comparison import markdown, print_comparison, records
 
     sides = read_sides(runs)
     if bool(a) != bool(b):
         raise click.UsageError("give both --a and --b, or neither")
-    couples = [(a, b)] if a and b else [(new, old) for old, new in pairwise(methods_of(sides) or list(sides))]
+    couples = [(a, b)] if a and b else _default_couples(methods_of(sides) or list(sides))
     if not couples:
         raise click.UsageError(f"one model only ({', '.join(sides)}); name another run")
-    found = [
-        compare_sides(sides, new, old, base=base, teacher=teacher, alpha=alpha, resamples=resamples, allow=allow)
-        for new, old in couples
-    ]
+    found = []
+    for new, old in couples:
+        try:
+            found.append(
+                compare_sides(
+                    sides, new, old, base=base, teacher=teacher, alpha=alpha, resamples=resamples, allow=allow
+                )
+            )
+        except Refused as refused:
+            if a:
+                raise
+            click.echo(f"not compared: {new} and {old}: {refused.message} ({refused.remedy})", err=True)
     if form == "csv":
         rows = [record for comparison in found for record in records(comparison)]
         click.echo(pandas.DataFrame(rows).to_csv(index=False), nl=False)
@@ -57,3 +64,8 @@ def compare(
             click.echo(markdown(comparison))
         elif form == "table":
             print_comparison(comparison, Console())
+
+
+def _default_couples(names: list[str]) -> list[tuple[str, str]]:
+    """The last one (Masters, in our recipes) against every other."""
+    return [(names[-1], name) for name in names[:-1]]

@@ -10,17 +10,23 @@ from rich.table import Table
 
 from harness.compare import Comparison, Row
 
+_WIDE = 120  # columns of a terminal that shows everything
+_LEFT_OUT = ("n", "p", "won-lost", "detectable")  # in a narrower one
 _HEADINGS = ("task", "n", "{a}", "{b}", "difference", "95 % interval", "p", "p (Holm)", "won-lost", "detectable")
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print scores, differences in points with intervals, and what the numbers can and cannot show."""
     headings, lines = _cells(comparison)
+    shown = (
+        range(len(headings)) if console.width >= _WIDE else [headings.index(h) for h in headings if h not in _LEFT_OUT]
+    )
     table = Table(title=f"{comparison.a} against {comparison.b}", title_justify="left", box=None, pad_edge=False)
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for column in shown:
+        table.add_column(headings[column], justify="left" if column == 0 else "right", no_wrap=True)
     for line, row in zip(lines, [*comparison.rows, None], strict=True):
-        table.add_row(*line, style="bold" if row is None or row.p_holm <= 0.05 else None)
+        bold = row is None or row.p_holm <= 0.05
+        table.add_row(*(line[column] for column in shown), style="bold" if bold else None)
     console.print(table)
     for note in notes(comparison):
         console.print(note, highlight=False)
@@ -104,7 +110,7 @@ def _gap(row: Row) -> str:
         return ""
     if math.isnan(row.recovered.low):
         return "no clear gap"
-    return f"{row.recovered.share:.0%} ({row.recovered.low:.0%} to {row.recovered.high:.0%})"
+    return f"{row.recovered.share:.0%} ({row.recovered.low:.0%}..{row.recovered.high:.0%})"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -95,6 +95,4 @@ def blink_match_prompt(sample: Sample, response: str) -> str:
 
 def vlmevalkit_blink_prompt(sample: Sample, response: str) -> str:
     """VLMEvalKit's matching prompt for its data set BLINK (build_prompt_blink), whatever the question's language."""
-    return _VLMEVALKIT_BLINK.format(
-        question=sample.question, options=option_lines(sample.choices), response=response
-    )
+    return _VLMEVALKIT_BLINK.format(question=sample.question, options=option_lines(sample.choices), response=response)
