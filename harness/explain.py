@@ -82,9 +82,7 @@ def _verdict(of: Task, protocol: str, sample: Sample, response: Response, read: 
 def _stored(store: Store, cell: Cell, item: str) -> dict[str, Verdict]:
     """The run's own verdicts of the item, by protocol."""
     cells = [r.cell for r in store.results() if (r.cell.model, r.cell.task) == (cell.model, cell.task)]
-    return {
-        other.protocol: verdict for other in cells for id, _, verdict in store.verdicts(other) if id == item
-    }
+    return {other.protocol: verdict for other in cells for id, _, verdict in store.verdicts(other) if id == item}
 
 
 def image_sizes(task: str, sample_id: str, data: str) -> dict[str, tuple[int, int]]:

@@ -11,8 +11,8 @@ from rich.table import Table
 from harness.compare import Comparison, Row
 
 _WIDE = 120  # columns of a terminal that shows everything
-_LEFT_OUT = ("n", "p", "won-lost", "detectable")  # in a narrower one
-_HEADINGS = ("task", "n", "{a}", "{b}", "difference", "95 % interval", "p", "p (Holm)", "won-lost", "detectable")
+_LEFT_OUT = ("n", "p", "won-lost", "detectable", "gap recovered")  # in a narrower one
+_HEADINGS = ("task", "n", "{a}", "{b}", "difference", "95 % interval", "p", "p Holm", "won-lost", "detectable")
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

@@ -17,6 +17,7 @@ from scipy import stats
 from harness.api import HarnessError, Unit
 
 Array = NDArray[np.float64]
+_SPARSE = 20  # differing clusters below which the bootstrap is not trusted
 _CHUNK_CELLS = 20_000_000  # drawn numbers in memory at a time
 
 
@@ -109,15 +110,18 @@ def bootstrap(
 ) -> tuple[Array, float, float]:
     """Resample clusters: replicates of the difference [resamples], and a studentised interval (bootstrap-t).
 
-    Replicates whose clusters all agree have no spread to studentise by and are left out of the quantiles; with
-    fewer than 2 clusters, or no spread at all, the interval is the estimate itself.
+    Where fewer than _SPARSE clusters differ, resampling knows too few outcomes and the interval is Student's;
+    with fewer than 2 clusters, or no spread at all, it is the estimate itself.
     """
     mean = float(difference.sum() / weight.sum())
     stderr = cluster_stderr(difference, weight)
     drawn, spread = _replicates(difference, weight, resamples, rng)
-    usable = spread > 0
-    if not usable.any() or not stderr > 0:
+    if not stderr > 0:
         return drawn, mean, mean
+    if np.count_nonzero(difference) < _SPARSE:
+        half = float(stats.t.ppf(1 - alpha / 2, len(difference) - 1)) * stderr
+        return drawn, mean - half, mean + half
+    usable = spread > 0  # replicates whose clusters all agree have nothing to studentise by
     low, high = np.quantile((drawn[usable] - mean) / spread[usable], [alpha / 2, 1 - alpha / 2])
     return drawn, mean - high * stderr, mean - low * stderr
 
