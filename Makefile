@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint update-constraints
+.PHONY: run test lint upstream-check update-constraints
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
@@ -17,6 +17,11 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Scores the same responses with the real lmms-eval and VLMEvalKit and with ours (needs 14 GB and, once, 20 minutes);
+# ARGS=--latest takes their newest versions.
+upstream-check: $(VENV)/.installed
+	$(BIN)/python upstream/check.py $(ARGS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

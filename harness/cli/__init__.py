@@ -46,6 +46,7 @@ VERBS = {
     "suites": Verb("harness.cli.suites:suites", "List the suites of benchmarks, or show one."),
     "protocols": Verb("harness.cli.protocols:protocols", "List the scoring protocols, or show one."),
     "models": Verb("harness.cli.models:models", "List the embedded checkpoints and the backends, or show one."),
+    "judge": Verb("harness.cli.judge:judge", "Measure how far a judge can be trusted."),
     "judges": Verb("harness.cli.judges:judges", "List the judges, or show one."),
     "trainers": Verb("harness.cli.trainers:trainers", "List the training methods, or show one."),
     "doctor": Verb("harness.cli.doctor:doctor", "Say what is installed, what is missing and how to get it."),
