@@ -31,6 +31,7 @@ Examples:
   harness run --suite full --model embedded/student --model embedded/large
   harness run --tasks chartqa,mmstar --model Qwen/Qwen2.5-VL-3B-Instruct --data hub
   harness run --suite paper --model ./my-checkpoint --data ~/LMUData --limit 200
+  harness run --model embedded/large --ablate blank --ablate shuffle
   harness run --recipe recipes/embedded.yaml --out runs/tonight
 
 The same command again resumes: what is stored is never inferred twice.
@@ -50,6 +51,8 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--backend", default="hf", show_default=True, help="Engine that answers (`harness models`).")
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch may hold, prompt and answer.")
 @click.option("--limit", type=click.IntRange(min=1), help="About this many items a task, spread over its categories.")
+@click.option("--ablate", multiple=True, type=click.Choice(["blank", "shuffle", "blur"]),
+              help="Evaluate with changed images, too, and show what seeing brings. Repeatable.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/SUITE-DATA]")
 @click.option("--max-error-rate", type=click.FloatRange(0, 1), default=0.0, show_default=True,
               help="Share of items in state error above which the exit code is 1.")  # fmt: skip
@@ -59,7 +62,7 @@ The same command again resumes: what is stored is never inferred twice.
 def run(
     suite: str | None, suites_file: Path | None, tasks: str | None, models: tuple[str, ...], recipe: str | None,
     data: str | None, protocol: str, judge: str, backend: str, batch_tokens: int | None, limit: int | None,
-    out: Path | None, max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
+    ablate: tuple[str, ...], out: Path | None, max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
 ) -> None:  # fmt: skip
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
@@ -74,7 +77,9 @@ def run(
         raise click.UsageError("give --suite or --tasks, not both")
     if recipe and models:
         raise click.UsageError("a recipe names its own models: give --recipe or --model, not both")
-    job = _Job(models, recipe or ("" if models else EMBEDDED), backend, batch_tokens)
+    if ablate and not models:
+        raise click.UsageError("--ablate needs --model: a recipe's checkpoints can be named with it afterwards")
+    job = _Job(models, recipe or ("" if models else EMBEDDED), backend, batch_tokens, ablate)
     named = tasks.split(",") if tasks else [suite] if suite else None
     chosen = load_suites(suites_file).resolve(named or job.tasks())
     items = data or job.data()
@@ -90,6 +95,8 @@ def run(
         results = job.results(evaluator, console, chosen.tasks, limit or chosen.limit)
         finish_run(store, _plain(arguments))
     _show(results, folder, console)
+    if ablate:
+        _show_gains(results, folder, console)
     _check_errors(results, max_error_rate, folder)
 
 
@@ -101,6 +108,7 @@ class _Job:
     recipe: str
     backend: str
     batch_tokens: int | None
+    ablate: tuple[str, ...]
 
     def tasks(self) -> Sequence[str]:
         """What is evaluated where the command line names neither tasks nor suite."""
@@ -128,7 +136,14 @@ class _Job:
             return found
         options: dict[str, Any] = {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
         open_model = registry.load("models", self.backend)
-        return [result for spec in self.models for result in evaluator.evaluate(open_model(spec, **options), tasks)]
+        results = []
+        for model in (open_model(spec, **options) for spec in self.models):
+            results += evaluator.evaluate(model, tasks)
+            for kind in self.ablate:
+                from harness.ablate import ablated
+
+                results += evaluator.evaluate(ablated(model, kind, evaluator, tasks), tasks)
+        return results
 
     def _plan(self) -> RecipePlan:
         from harness import registry
@@ -144,6 +159,15 @@ def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
     print_results(results, console)
     write_csv(folder / "leaderboard.csv", [folder])
     console.print(f"[dim]run[/] {folder}   [dim]table[/] {folder / 'leaderboard.csv'}", highlight=False)
+
+
+def _show_gains(results: Sequence[Result], folder: Path, console: Console) -> None:
+    from harness.ablate import gains
+    from harness.report.gain import print_gains
+    from harness.store import Store
+
+    with Store(folder, write=False) as store:
+        print_gains(gains(store, results), console)
 
 
 def _check_errors(results: Sequence[Result], allowed: float, folder: Path) -> None:
