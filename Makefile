@@ -5,13 +5,18 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint upstream-check update-constraints
+.PHONY: run test lint nightly upstream-check update-constraints
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q
+
+# Exit code of the gate (0 GO, 1 NO-GO, 2 INCONCLUSIVE, 3 BROKEN) in runs/nightly/exit-code; make itself says 2 for any.
+nightly: $(VENV)/.installed
+	@mkdir -p runs/nightly
+	@BIN=$(BIN) results/nightly.sh runs/nightly; code=$$?; echo $$code > runs/nightly/exit-code; exit $$code
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -46,7 +46,8 @@ class Table:
 
     def shared(self, *rows: int) -> NDArray[np.bool_]:
         """Which benchmarks all of the rows have [B]."""
-        return ~np.isnan(self.cells[list(rows)]).any(axis=0)
+        known: NDArray[np.bool_] = np.logical_not(np.isnan(self.cells[list(rows)]).any(axis=0))
+        return known
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def grim(table: Table, items: Mapping[str, int]) -> Iterator[Finding]:
         if name not in table.benchmarks:
             raise HarnessError(f"the table has no column {name!r}", f"it has: {', '.join(table.benchmarks)}")
         column = table.cells[:, table.benchmarks.index(name)]
-        for row in np.flatnonzero(~np.isnan(column)):
+        for row in map(int, np.flatnonzero(~np.isnan(column))):
             score = column[row] * table.unit
             right = np.arange(np.floor(score * count / 100) - 1, np.ceil(score * count / 100) + 2)
             off = np.abs(100 * right / count - score).min()
@@ -89,7 +90,7 @@ def grim(table: Table, items: Mapping[str, int]) -> Iterator[Finding]:
 
 def averages(table: Table) -> Iterator[Finding]:
     """Printed averages that are not the mean of the printed cells of a whole row."""
-    for row in np.flatnonzero(~np.isnan(table.averages)):
+    for row in map(int, np.flatnonzero(~np.isnan(table.averages))):
         if not table.shared(row).all():
             continue
         printed, mean = table.averages[row] * table.unit, table.cells[row].mean() * table.unit
@@ -155,7 +156,7 @@ def conflicts(table: Table) -> Iterator[Finding]:
         if table.models[a] != table.models[b]:
             continue
         both = table.shared(a, b)
-        apart = [i for i in np.flatnonzero(both) if table.cells[a, i] != table.cells[b, i]]
+        apart = [i for i in map(int, np.flatnonzero(both)) if table.cells[a, i] != table.cells[b, i]]
         if apart:
             shown = ", ".join(
                 f"{table.benchmarks[i]} {table.cells[a, i] * table.unit:.6g} / {table.cells[b, i] * table.unit:.6g}"

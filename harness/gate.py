@@ -2,7 +2,8 @@
 
 A score check passes when a drop of the policy's margin is excluded (non-inferiority, one-sided, on paired units with
 clusters). It fails when the measured drop is above `max_drop` and is not chance (one-sided, Bonferroni over the score
-checks of its tier, so that a tier raises a false alarm with probability `false_alarm` at most). Else it is open.
+checks of its tier, so that a tier raises a false alarm with probability `false_alarm` at most). Else it is open, or,
+where the policy demands no proof (margin null), passed after the last look.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from harness.api import HarnessError
 from harness.compare import Measured
@@ -214,23 +215,27 @@ class Scores:
     def _check(self, model: str, task: str, tier: TierName, limits: Tier | Overall, part: Estimate) -> None:
         old = self._decided.get((model, task))
         if old is None or old.status is Status.OPEN:
-            limit, excluded = self._fail[tier][self._seen], self._pass[self._seen]
-            self._decided[model, task] = _score_check(model, task, tier, limits, part, limit, excluded)
+            z_fail, z_pass = self._fail[tier][self._seen], self._pass[self._seen]
+            last = self._seen + 1 == self._looks
+            self._decided[model, task] = _score_check(model, task, tier, limits, part, (z_fail, z_pass), last)
 
 
 def _score_check(
-    model: str, task: str, tier: TierName, limits: Tier | Overall, part: Estimate, z_fail: float, z_pass: float
-) -> Check:
-    """NaN statistics (one cluster) reach no boundary and leave the check open."""
-    low, high = part.interval(float(stats.norm.sf(z_pass)))
-    told = f"{part.points:+.2f} points ({low:+.2f} to {high:+.2f})"
-    if -part.points > limits.max_drop and part.z_below(0) >= z_fail:
-        status, told = Status.FAILED, f"{told}: a drop above {limits.max_drop:g} that is not chance"
-    elif part.z_above(-limits.margin) >= z_pass:
-        status, told = Status.PASSED, f"{told}: a drop of {limits.margin:g} is excluded"
+    model: str, task: str, tier: TierName, limits: Tier | Overall, part: Estimate, boundary: tuple[float, float],
+    last: bool,
+) -> Check:  # fmt: skip
+    """`boundary`: z to fail, z to pass. NaN statistics (one cluster) reach neither."""
+    low, high = part.interval(float(special.ndtr(-boundary[1])))
+    told = f"{part.points:+.2f} points ({low:+.2f} to {high:+.2f}): "
+    if -part.points > limits.max_drop and part.z_below(0) >= boundary[0]:
+        status, why = Status.FAILED, f"a drop above {limits.max_drop:g} that is not chance"
+    elif limits.margin is None:
+        status, why = Status.PASSED if last else Status.OPEN, "no regression shown, no proof demanded"
+    elif part.z_above(-limits.margin) >= boundary[1]:
+        status, why = Status.PASSED, f"a drop of {limits.margin:g} is excluded"
     else:
-        status, told = Status.OPEN, f"{told}: neither a drop of {limits.margin:g} excluded nor a regression shown"
-    return Check(tier, model, task, "score", status, -part.points, low, high, told)
+        status, why = Status.OPEN, f"neither a drop of {limits.margin:g} excluded nor a regression shown"
+    return Check(tier, model, task, "score", status, -part.points, low, high, told + why)
 
 
 _RATES: Sequence[tuple[str, str, Callable[[Measured], int]]] = (

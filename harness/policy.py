@@ -24,11 +24,14 @@ class _Strict(BaseModel):
 
 
 class Limits(_Strict):
-    """`margin`: the true drop, in points, that must be excluded to pass. `max_drop`: a measured drop above it that is
-    not chance fails. `parse_drop`, `error_rise`: how far the share of read and of failed items may move.
+    """Limits of one task.
+
+    `margin`: the true drop, in points, that must be excluded to pass; null demands no proof. `max_drop`: a measured
+    drop above it that is not chance fails. `parse_drop`, `error_rise`: how far the shares of unread and of failed items
+    may rise.
     """
 
-    margin: Annotated[float, Field(gt=0, le=100)]
+    margin: Annotated[float, Field(gt=0, le=100)] | None
     max_drop: Points
     parse_drop: Share
     error_rise: Share
@@ -44,7 +47,7 @@ class Overall(_Strict):
     """Limits of the mean over all tasks."""
 
     tier: TierName
-    margin: Annotated[float, Field(gt=0, le=100)]
+    margin: Annotated[float, Field(gt=0, le=100)] | None
     max_drop: Points
 
 

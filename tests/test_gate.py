@@ -168,6 +168,15 @@ def test_a_policy_that_names_an_unknown_task_is_broken(gold, baseline):
         verdict(baseline, baseline, {**POLICY, "watch": {**POLICY["must"], "tasks": ["docvqa"]}})
 
 
+def test_where_no_proof_is_demanded_a_task_passes_unless_it_fails(gold, baseline, tmp_path):
+    policy = {**POLICY, "must": {**POLICY["must"], "margin": None}}
+    evaluate(Knows(gold), TASKS, out=tmp_path / "few", limit=16)
+    few = verdict(tmp_path / "few", baseline, policy)
+    assert {check.status for check in few.checks if check.kind == "score" and check.task in TASKS} == {"passed"}
+    evaluate(Knows(gold, skill=0.3), TASKS, out=tmp_path / "worse")
+    assert verdict(tmp_path / "worse", baseline, policy).decision is Decision.NO_GO
+
+
 # ---------------------------------------------------------------- statistics
 
 

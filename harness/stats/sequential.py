@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from harness.stats.paired import Array, Pairs, cluster_stderr
 
@@ -65,7 +65,7 @@ class Estimate:
         """Z of the test that the true difference is above `points`: the t statistic's tail as a normal quantile."""
         if not self.stderr > 0:
             return float("nan")
-        return float(stats.norm.isf(stats.t.sf((self.points - points) / self.stderr, self.df)))
+        return -float(special.ndtri(special.stdtr(self.df, (points - self.points) / self.stderr)))
 
     def z_below(self, points: float) -> float:
         """Z of the test that the true difference is below `points`."""
@@ -73,7 +73,7 @@ class Estimate:
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Two one-sided bounds, each at level `alpha`."""
-        half = float(stats.t.ppf(1 - alpha, self.df)) * self.stderr
+        half = -float(special.stdtrit(self.df, alpha)) * self.stderr
         return self.points - half, self.points + half
 
 
