@@ -55,11 +55,16 @@ def boundaries(alpha: float, looks: int) -> Array:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A paired mean difference in points with its standard error and degrees of freedom (NaN below two clusters)."""
+    """A paired mean difference in points with its standard error and degrees of freedom (NaN below two clusters).
+
+    `variance` is the clusters' own, without the imagined ones that `stderr` holds.
+    """
 
     points: float
     stderr: float
     df: float
+    variance: float
+    clusters: int
 
     def z_above(self, points: float) -> float:
         """Z of the test that the true difference is above `points`: the t statistic's tail as a normal quantile."""
@@ -84,14 +89,24 @@ def estimate(pairs: Pairs) -> Estimate:
     Agresti and Min (Biostatistics 2005): 20 items on which two models agree do not prove that they always agree.
     """
     difference, weight = pairs.sums
-    typical = weight.mean()
-    points = 100 * float(difference.sum() / weight.sum())
-    stderr = cluster_stderr(np.append(difference, [typical, -typical]), np.append(weight, [typical, typical]))
-    return Estimate(points, 100 * stderr if len(difference) > 1 else float("nan"), max(len(difference) - 1, 1))
+    points, clusters = 100 * float(difference.sum() / weight.sum()), len(difference)
+    variance = (100 * cluster_stderr(difference, weight)) ** 2
+    return Estimate(points, float(np.sqrt(variance + _imagined(clusters))), max(clusters - 1, 1), variance, clusters)
 
 
 def mean_of(parts: Sequence[Estimate]) -> Estimate:
-    """The unweighted mean of independent estimates; degrees of freedom after Satterthwaite."""
-    variances: NDArray[np.float64] = np.array([part.stderr**2 for part in parts])
-    df = float(variances.sum() ** 2 / (variances**2 / np.array([part.df for part in parts])).sum())
-    return Estimate(float(np.mean([p.points for p in parts])), float(np.sqrt(variances.sum())) / len(parts), df)
+    """The unweighted mean of independent estimates; degrees of freedom after Satterthwaite.
+
+    The imagined clusters enter once, for the mean, not once for every part.
+    """
+    squares: NDArray[np.float64] = np.array([part.stderr**2 for part in parts])
+    df = float(squares.sum() ** 2 / (squares**2 / np.array([part.df for part in parts])).sum())
+    variance = sum(part.variance for part in parts) / len(parts) ** 2
+    clusters = sum(part.clusters for part in parts)
+    points = float(np.mean([part.points for part in parts]))
+    return Estimate(points, float(np.sqrt(variance + _imagined(clusters))), df, variance, clusters)
+
+
+def _imagined(clusters: int) -> float:
+    """Variance in points squared of a cluster won and one lost outright, of the size of the others."""
+    return 2 * (100 / (clusters + 2)) ** 2
