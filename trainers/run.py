@@ -70,8 +70,8 @@ class _Run:
         self._plan, self._folder, self._say = plan, folder, say
         self._recipe = plan.recipe
         self._evaluator = evaluator.using(limit=plan.limit)
-        between = plan.recipe.evaluation.stage_limit
-        self._between = evaluator.using(limit=between) if between else self._evaluator
+        limits = [limit for limit in (plan.recipe.evaluation.stage_limit, plan.limit) if limit]
+        self._between = self._evaluator.using(limit=min(limits, default=None))
         self._methods = {method.name: registry.load("trainers", method.name) for method in plan.recipe.methods}
         for name, method in self._methods.items():  # a mistake in the last method is told before the first has trained
             method.resolved(plan.recipe, name)
