@@ -98,15 +98,19 @@ function suite(run) {
   if (run.benchmarks.length < 3) return;
   show("suite");
   const names = run.benchmarks;
+  // Side by side within a benchmark, so that intervals do not hide one another.
+  const at = (place) => names.map((_, index) => index + (0.6 * (place - (rows.length - 1) / 2)) / rows.length);
   figure("suite", () => ({
     traces: rows.map((row, place) => ({
-      type: "scatter", mode: "lines+markers", name: label(rowName(run, row)), connectgaps: true, x: names.map(label),
-      y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: colour(place), width: 2 },
+      type: "scatter", mode: "lines+markers", name: label(rowName(run, row)), connectgaps: true, x: at(place),
+      y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: faint(colour(place), 0.45), width: 1.5 },
+      marker: { color: colour(place), size: 7 }, text: names.map(label),
       error_y: { type: "data", array: names.map((name) => (row.scores[name] ? half(row.scores[name]) : 0)), width: 0,
-                 color: faint(colour(place), 0.4) },
-      hovertemplate: "%{x}: %{y:.1f}<extra>%{fullData.name}</extra>",
+                 thickness: 1.2, color: faint(colour(place), 0.5) },
+      hovertemplate: "%{text}: %{y:.1f}<extra>%{fullData.name}</extra>",
     })),
-    layout: { height: 440, xaxis: { type: "category", tickangle: -40 }, yaxis: { title: { text: "score, %" } } },
+    layout: { height: 460, yaxis: { title: { text: "score, %" } },
+              xaxis: { tickvals: names.map((_, index) => index), ticktext: names.map(label), tickangle: -40, zeroline: false } },
     says: `Parallel coordinates: scores of ${rows.length} models on ${names.length} benchmarks`,
     head: ["model", ...names],
     rows: rows.map((row) => [rowName(run, row), ...names.map((name) => number(row.scores[name]?.[0]))]),
