@@ -65,7 +65,6 @@ function forest(found) {
   byId("difference-notes").replaceChildren(...notes.map((text) => make("p", { class: "note" }, text)));
   if (found.refused) {
     byId("figure-difference").replaceChildren();
-    DRAWN.delete("difference");
     return;
   }
   const overall = { task: `average of ${found.rows.length}`, p_holm: found.overall.p, ...found.overall };

@@ -3,7 +3,7 @@
 const COLOURS = ["#0b62c4", "#d95f02", "#0a8f6a", "#b0308f", "#8a6d00", "#5b5bd6", "#c0392b", "#4b8b3b", "#7f7f7f"];
 const DARK_COLOURS = ["#6db3ff", "#ffa75e", "#4fd1a5", "#f08bd8", "#e5c55a", "#a9a9ff", "#ff8a80", "#9bd67f", "#b5b5b5"];
 const DARK = matchMedia("(prefers-color-scheme: dark)");
-const DRAWN = new Map();
+const BUILT = new Map();  // how each figure is drawn, by its name
 let library;
 
 const colour = (place) => (DARK.matches ? DARK_COLOURS : COLOURS)[place % COLOURS.length];
@@ -33,18 +33,34 @@ function layoutOf(extra) {
   };
 }
 
-// Draw into `figure-NAME`. `build` gives { traces, layout, says, head, rows } and is asked again when colours change.
-async function figure(name, build) {
-  DRAWN.set(name, build);
-  const place = byId(`figure-${name}`);
-  const { traces, layout, says, head, rows } = build();
-  const canvas = make("div", { role: "img", "aria-label": says });
-  place.replaceChildren(canvas, make("details", {}, make("summary", {}, "These numbers as a table"), table(head, rows)));
-  const library = await plotly();
-  await library.newPlot(canvas, traces, layoutOf(layout), { responsive: true, displaylogo: false, displayModeBar: false });
+// Show `figure-NAME`: its table at once, its drawing when it comes near the window. `build` gives { traces, layout,
+// says, head, rows } and is asked again when colours change.
+function figure(name, build) {
+  const { says, head, rows } = build();
+  const canvas = make("div", { role: "img", "aria-label": says, class: "canvas" });
+  canvas.dataset.figure = name;
+  BUILT.set(name, build);
+  byId(`figure-${name}`).replaceChildren(
+    canvas, make("details", {}, make("summary", {}, "These numbers as a table"), table(head, rows)));
+  NEAR.observe(canvas);
 }
 
-DARK.addEventListener("change", () => DRAWN.forEach((build, name) => figure(name, build)));
+async function drawn(canvas) {
+  const { traces, layout } = BUILT.get(canvas.dataset.figure)();
+  const library = await plotly();
+  if (!canvas.isConnected) return;
+  await library.react(canvas, traces, layoutOf(layout), { responsive: true, displaylogo: false, displayModeBar: false });
+  canvas.dataset.drawn = "yes";
+}
+
+const NEAR = new IntersectionObserver((entries) => {
+  for (const entry of entries.filter((one) => one.isIntersecting)) {
+    NEAR.unobserve(entry.target);
+    drawn(entry.target);
+  }
+}, { rootMargin: "600px" });
+
+DARK.addEventListener("change", () => document.querySelectorAll("[data-drawn]").forEach(drawn));
 
 // A table of texts and nodes; the first column names the row.
 function table(head, rows) {
