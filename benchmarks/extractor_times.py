@@ -56,7 +56,8 @@ def main() -> None:
         "# Worst-case time of the scoring rules", "",
         "CPU milliseconds for one response, on one core, the slowest of 21 hostile texts; "
         "`python benchmarks/extractor_times.py` makes this table.", "",
-        "| task | protocol | slowest text | 10 kB | 100 kB | 1 MB | growth |", "| :-- | :-- | :-- | --: | --: | --: | --: |",
+        "| task | protocol | slowest text | 10 kB | 100 kB | 1 MB | growth |",
+        "| :-- | :-- | :-- | --: | --: | --: | --: |",
         *(row(name, protocol, samples[name]) for name, protocol in scorers() if protocol != "lmms-eval@post-1471"
           or name == "mmmu"),
     ]  # fmt: skip

@@ -69,7 +69,7 @@ def _extract(sample: Sample, response: Response, infer: Infer) -> Scoring:
         "answer_type": sample.meta["answer_type"],
         "choices": list(sample.choices.values()),
     }
-    prompt = mathvista_extraction_prompt(sample.meta["query"], response.text)
+    prompt = mathvista_extraction_prompt(sample.meta["query"], kept_text(response.text))
     reply = yield Ask("extract", prompt, max_tokens=128, data=data)
     read = None if reply is None else _read(sample, reply, infer)
     return unread(response, "extract") if read is None else _verdict(sample, response, read, "extract")
