@@ -113,6 +113,7 @@ class Evaluator:
         self._data, self._limit, self._skip = data, limit, skip_bad_rows
         self._tags = reasoning_tags
         self._progress: Watcher = progress or Silent()
+        store.set_meta(data=str(data))  # where the report finds the images
         self._opened: dict[str, tuple[Dataset, Sequence[Sample]]] = {}
 
     def using(self, *, limit: int | None) -> Evaluator:

@@ -87,7 +87,7 @@ def run(
     arguments = dict(click.get_current_context().params, tasks=chosen.tasks, data=items, out=str(folder))
     console = Console()
     with Store(folder) as store, bars(console) as progress:
-        store.set_meta(arguments=_plain(arguments), data=items)
+        store.set_meta(arguments=_plain(arguments))
         evaluator = Evaluator(
             store, data=items, protocol=protocol, judge=judge, limit=limit or chosen.limit,
             skip_bad_rows=skip_bad_rows, reasoning_tags=parse_tags(reasoning_tags), progress=progress,
