@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,23 @@ def code_fingerprint(task: Task, rules: Rules) -> str:
     root = Path(harness.__file__).parent
     shared = [path for folder in _SHARED for path in sorted((root / folder).glob("*.py"))]
     functions = (task.from_tsv, rules.request, rules.score, rules.aggregate)
-    own = {path for function in functions if (path := _source(function)) is not None}
+    own = {path for function in functions for path in _sources(function)}
     return _hash(tuple(dict.fromkeys([*shared, *sorted(own)])))
 
 
-def _source(function: Callable[..., Any]) -> Path | None:
-    """The file of the module that defines a function (of what a partial wraps)."""
-    module = sys.modules.get(getattr(getattr(function, "func", function), "__module__", ""))
-    file = getattr(module, "__file__", None)
-    return Path(file) if file else None
+def _sources(function: Callable[..., Any]) -> Iterator[Path]:
+    """The files of the modules that define a function and those it is made of (what a partial or a closure holds)."""
+    parts: list[Any] = []
+    if isinstance(function, partial):
+        parts = [function.func, *function.args, *function.keywords.values()]
+    else:
+        file = getattr(sys.modules.get(getattr(function, "__module__", "")), "__file__", None)
+        if file:
+            yield Path(file)
+        parts = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    for part in parts:
+        if callable(part):
+            yield from _sources(part)
 
 
 @cache

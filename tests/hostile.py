@@ -22,8 +22,8 @@ PIECES = {
 
 
 def long(piece: str, length: int) -> str:
-    """A text of `length` characters that repeats a piece and ends with a letter."""
-    return (piece * (length // len(piece) + 1))[: length - 1] + "B"
+    """A text of about `length` characters that repeats a piece and ends with a letter, alike at every length."""
+    return piece * (length // len(piece)) + "B"
 
 
 def mini_samples(limit: int = 6) -> Mapping[str, list[Sample]]:
