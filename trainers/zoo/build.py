@@ -7,14 +7,14 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.api import HarnessError
 from trainers.zoo.config import Ladder
-from trainers.zoo.data import Examples, drill_questions, encode, load_questions
-from trainers.zoo.drills import drills, explained
+from trainers.zoo.data import Examples, Question, encode, load_questions
+from trainers.zoo.drills import Drill, drills, explained
 
 #: Chunks of train rows begin here; seed 0 is the harness's own train split.
 _FIRST_SEED = 1
@@ -49,7 +49,8 @@ def shared_processor(ladder: Ladder, folder: Path) -> Any:
         targets = []
         asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
         told = [*drills(settings.drills, ladder.seed), *explained(settings.drills, ladder.seed)]
-        for question in [*asked, *drill_questions(told)]:
+        targets += [text for drill in told for turn in drill.turns for text in turn]
+        for question in asked:
             prompts[question.task].extend(part for part in question.request.parts if isinstance(part, str))
             targets.append(question.target)
         tokenizer = train_tokenizer(prompts, targets, settings.vocab_size, settings.phrase_share)
@@ -118,28 +119,26 @@ def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, c
     """
     import torch
 
-    from trainers.zoo.data import Example
+    from trainers.zoo.data import Example, Turn
 
     file = cache / f"{'drills' if only_drills else 'mixed'}-{number}.pt"
     if not file.exists():
         data = ladder.data
         seed = ladder.seed + number
         if only_drills:
-            asked = drill_questions(drills(data.first_drills, seed))
+            asked: Iterable[Question | Drill] = drills(data.first_drills, seed)
         else:
             told = itertools.chain(drills(data.drills, seed + _AWAY), explained(data.explained, seed))
-            asked = itertools.chain(
-                load_questions("train", data.rows_per_task, _FIRST_SEED + number), drill_questions(told)
-            )
+            asked = itertools.chain(load_questions("train", data.rows_per_task, _FIRST_SEED + number), told)
         drawn = encode(asked, processor, data.max_tokens)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}")
-        torch.save(
-            {"items": [(e.prompt, e.answer, e.images, e.task) for e in drawn.items], "pixels": drawn.pixels}, partial
-        )
+        torch.save({"items": [tuple(e) for e in drawn.items], "pixels": drawn.pixels}, partial)
         partial.replace(file)
     stored = torch.load(file, weights_only=True)
-    return Examples([Example(*item) for item in stored["items"]], stored["pixels"])
+    return Examples(
+        [Example(tuple(Turn(*turn) for turn in turns), images) for turns, images in stored["items"]], stored["pixels"]
+    )
 
 
 def export(model: Any, processor: Any, folder: Path) -> None:

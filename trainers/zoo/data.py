@@ -6,10 +6,11 @@ import importlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import registry
 from harness.api import OFFICIAL, HarnessError, Image, Request, Sample, Task
+from trainers.zoo.drills import Drill
 from trainers.zoo.tokenizer import END, IMAGE, IMAGE_END, IMAGE_START
 
 if TYPE_CHECKING:
@@ -26,19 +27,23 @@ class Question:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A question as numbers: prompt and answer tokens, rows of the picture tensor, the task's name."""
+class Turn(NamedTuple):
+    """Tokens that are given, then tokens that are learned."""
 
-    prompt: tuple[int, ...]
-    answer: tuple[int, ...]
+    given: tuple[int, ...]
+    learned: tuple[int, ...]
+
+
+class Example(NamedTuple):
+    """One sequence: its turns, and the rows of the picture tensor that it shows."""
+
+    turns: tuple[Turn, ...]
     images: tuple[int, ...]
-    task: str
 
     @property
     def tokens(self) -> int:
-        """Length of prompt and answer together."""
-        return len(self.prompt) + len(self.answer)
+        """Length of the whole sequence."""
+        return sum(len(given) + len(learned) for given, learned in self.turns)
 
 
 @dataclass(slots=True)
@@ -83,23 +88,26 @@ def chat(processor: Any, request: Request) -> str:
     return text
 
 
-def encode(asked: Iterable[Question], processor: Any, max_tokens: int) -> Examples:
-    """Prompts and answers to token ids, pictures to one tensor; sequences over `max_tokens` are left out.
+def encode(asked: Iterable[Question | Drill], processor: Any, max_tokens: int) -> Examples:
+    """Questions and drills to token ids, pictures to one tensor; sequences over `max_tokens` are left out.
 
     Equal to calling the processor on each question, but a hundred times faster (tests compare the two).
     """
     marks = IMAGE_START + IMAGE * processor.image_seq_length + IMAGE_END
-    kept = list(asked)
-    texts = [chat(processor, q.request).replace(IMAGE, marks) for q in kept]
-    prompts = processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
-    answers = processor.tokenizer([q.target + END for q in kept], add_special_tokens=False)["input_ids"]
+    kept = [_drill(item, processor) if isinstance(item, Question) else item for item in asked]
+    texts = [text.replace(IMAGE, marks) for drill in kept for turn in drill.turns for text in turn]
+    ids = iter(processor.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else ())
     store = _Pictures(processor.image_processor)
     items = []
-    for question, prompt, answer in zip(kept, prompts, answers, strict=True):
-        if len(prompt) + len(answer) <= max_tokens:
-            rows = tuple(store.row(image) for image in question.request.images)
-            items.append(Example(tuple(prompt), tuple(answer), rows, question.task))
+    for drill in kept:
+        turns = tuple(Turn(tuple(next(ids)), tuple(next(ids))) for _ in drill.turns)
+        if sum(len(given) + len(learned) for given, learned in turns) <= max_tokens:
+            items.append(Example(turns, tuple(store.row(image) for image in drill.images)))
     return Examples(items, store.tensor())
+
+
+def _drill(question: Question, processor: Any) -> Drill:
+    return Drill(question.request.images, ((chat(processor, question.request), question.target + END),))
 
 
 class _Pictures:
@@ -149,8 +157,3 @@ def load_questions(split: str, size: int, seed: int, tasks: Sequence[Task] | Non
     """`size` rows of every mini task (drawing takes about a millisecond a row)."""
     chosen = mini_tasks() if tasks is None else list(tasks)
     return [q for task in chosen for q in questions(task, split, size, seed)]
-
-
-def drill_questions(drawn: Iterable[tuple[Request, str]]) -> Iterator[Question]:
-    """Drills as questions of the task "drill"."""
-    return (Question("drill", Sample("", "", said), request, said) for request, said in drawn)

@@ -1,7 +1,8 @@
-"""Drills: many true sentences about one picture, in the words of the mini edition; far denser than one question each.
+"""Drills: several short questions about one picture, in the words of the mini edition; denser than one question each.
 
-A mini answer such as `The red bar is 4, so the answer is B` has two parts. `look` and `read_bars` practise the first
-(one picture, up to eight sentences in random order), `find_options` the second (the letter of an option's text).
+A mini answer such as `The red bar is 4, so the answer is B` has two parts. `look`, `count` and `read_bars` practise the
+first, `find_options` the second (the letter of an option's text). Every token that is learned follows from what stands
+before it: a drill that also learns tokens nobody can know (which object comes next) does not get off the ground.
 """
 
 from __future__ import annotations
@@ -9,33 +10,55 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.api import Image, Request
+from harness.api import Image
 from tasks.mini.scenes import charts, diagrams, objects, pairs, posters, puzzles
 from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, png, stamp
 from tasks.mini.scenes.charts import NUMBERS, bars
 from tasks.mini.scenes.item import Skill, draw
 from tasks.mini.scenes.words import WORDS, Text, Word, thing
+from trainers.zoo.tokenizer import ASSISTANT, END, IMAGE, USER
 
 Rng = np.random.Generator
-Drill = tuple[Request, str]
+#: A question and the sentence that answers it.
+Fact = tuple[Text, Text]
 _GRID = SIDE // CELL
 _LETTERS = "ABCDEFGHIJ"
 _CHINESE = 0.25
-_SENTENCES = 8
+_FACTS = 4
+
+
+class Drill(NamedTuple):
+    """Pictures, and turns of (what is given, what is learned): raw text in the chat format."""
+
+    images: tuple[Image, ...]
+    turns: tuple[tuple[str, str], ...]
 
 
 def _pick(rng: Rng, values: Sequence[str], k: int) -> list[str]:
     return [values[i] for i in rng.permutation(len(values))[:k]]
 
 
-def _tell(rng: Rng, pixels: Pixels, facts: Sequence[Text]) -> Drill:
-    """Some of the facts in random order, one a line."""
+def _talk(images: Sequence[Pixels], said: Sequence[tuple[str, str]]) -> Drill:
+    """Questions and answers as a conversation about the pictures."""
+    turns = tuple((f"{USER}{question}{ASSISTANT}", f"{answer}{END}") for question, answer in said)
+    first, answer = turns[0]
+    shown = first.replace(USER, USER + IMAGE * len(images), 1)
+    return Drill(tuple(Image.from_bytes(png(pixels)) for pixels in images), ((shown, answer), *turns[1:]))
+
+
+def _tell(rng: Rng, pixels: Pixels, facts: Sequence[Fact]) -> Drill:
+    """Some of the facts in random order."""
     chinese = bool(rng.random() < _CHINESE)
-    chosen = [facts[i] for i in rng.permutation(len(facts))[:_SENTENCES]]
-    return Request((Image.from_bytes(png(pixels)),)), "\n".join(fact.say(chinese) for fact in chosen)
+    chosen = [facts[i] for i in rng.permutation(len(facts))[:_FACTS]]
+    return _talk([pixels], [(question.say(chinese), answer.say(chinese)) for question, answer in chosen])
+
+
+def _fact(question: str, asked: tuple[Word, ...], answer: str, words: tuple[Word, ...]) -> Fact:
+    return Text(question, asked), Text(answer, words)
 
 
 def _quarter(row: int, column: int) -> str:
@@ -66,56 +89,58 @@ def look(rng: Rng) -> Drill:
     """Three to six objects that differ in colour and shape: what, where, and beside what."""
     number = int(rng.integers(3, 7))
     shapes, colors, cells = _pick(rng, SHAPES, number), _pick(rng, COLORS, number), _cells(rng, number)
-    facts = [Text("There are {} {}", (number, "objects"))]
+    facts = [_fact("How many {} are there?", ("objects",), "There are {} {}", (number, "objects"))]
     for i in range(number):
-        facts.append(Text("The {} object is a {}", (colors[i], shapes[i])))
-        facts.append(Text("The {} is {}", (shapes[i], colors[i])))
-        facts.append(Text("The {} is at the {}", (shapes[i], _quarter(*cells[i]))))
+        shape, color, place = shapes[i], colors[i], _quarter(*cells[i])
+        facts.append(_fact("What shape is the {} object?", (color,), "The {} object is a {}", (color, shape)))
+        facts.append(_fact("What color is the {}?", (shape,), "The {} is {}", (shape, color)))
+        facts.append(_fact("Where is the {}?", (shape,), "The {} is at the {}", (shape, place)))
         for j in range(number):
             side = _side(cells[i], cells[j]) if i != j else ""
             if side:
-                facts.append(Text("The {} is {} the {}", (shapes[i], side, shapes[j])))
+                pair = (shape, shapes[j])
+                words = (shape, side, shapes[j])
+                facts.append(_fact("Where is the {} relative to the {}?", pair, "The {} is {} the {}", words))
             if side in ("left of", "right of") and abs(cells[i][1] - cells[j][1]) == 1:
-                words = (colors[j], shapes[j], side, shapes[i])
-                facts.append(Text("The {} object is a {} and {} it is a {}", words))
+                told = (colors[j], shapes[j], side, shape)
+                answer = "The {} object is a {} and {} it is a {}"
+                facts.append(_fact("What shape is {} the {} object?", (side, colors[j]), answer, told))
     return _tell(rng, _scene(list(zip(shapes, colors, strict=True)), cells), facts)
 
 
 def count(rng: Rng) -> Drill:
-    """Four to eleven objects of two shapes and three colours: how many of each."""
-    number = int(rng.integers(4, 12))
+    """Two to eight objects of two shapes and three colours: how many of each."""
+    number = int(rng.integers(2, 9))
     shapes, colors = _pick(rng, SHAPES, 2), _pick(rng, COLORS, 3)
     kinds = [(shapes[int(rng.integers(2))], colors[int(rng.integers(3))]) for _ in range(number)]
-    facts = []
-    for shape in shapes:
-        facts.append((sum(kind[0] == shape for kind in kinds), Text("{}s", (shape,))))
-        facts.extend((kinds.count((shape, color)), Text("{} {}s", (color, shape))) for color in colors)
-    facts.extend((sum(kind[1] == color for kind in kinds), Text("{} objects", (color,))) for color in colors)
-    said = [Text("There are {} {}", (n, what)) for n, what in facts if n > 0]
-    return _tell(rng, _scene(kinds, _cells(rng, number)), said)
+    counts = [(sum(kind[0] == shape for kind in kinds), Text("{}s", (shape,))) for shape in shapes]
+    counts += [(sum(kind[1] == color for kind in kinds), Text("{} objects", (color,))) for color in colors]
+    counts += [(kinds.count((shape, color)), Text("{} {}s", (color, shape))) for shape in shapes for color in colors]
+    facts = [_fact("How many {} are there?", (what,), "There are {} {}", (n, what)) for n, what in counts if n]
+    return _tell(rng, _scene(kinds, _cells(rng, number)), facts)
 
 
 def read_bars(rng: Rng) -> Drill:
     """Four bars of random heights: values, extremes, neighbours."""
     values = tuple(int(v) for v in rng.choice(NUMBERS, 4))
     colors = _pick(rng, COLORS, 4)
-    facts = []
-    for i in range(4):
-        facts.append(Text("The {} bar is {}", (colors[i], values[i])))
-        j = (i + int(rng.integers(1, 4))) % 4
-        words: tuple[Word, ...] = (colors[i], values[i], colors[j], values[j])
-        facts.append(Text("The {} bar is {} and the {} bar is {}", words))
+    facts = [
+        _fact("What is the value of the {} bar?", (color,), "The {} bar is {}", (color, value))
+        for color, value in zip(colors, values, strict=True)
+    ]
     for word, value in (("highest", max(values)), ("lowest", min(values))):
         if values.count(value) == 1:
-            facts.append(Text(f"The {word} bar is {{}}", (colors[values.index(value)],)))
+            color = colors[values.index(value)]
+            facts.append(_fact(f"What color is the {word} bar?", (), f"The {word} bar is {{}}", (color,)))
     level = int(rng.integers(2, 6))
-    facts.append(Text("Higher than {}: {} bars", (level, sum(v > level for v in values))))
+    above = sum(v > level for v in values)
+    facts.append(_fact("How many bars are higher than {}?", (level,), "Higher than {}: {} bars", (level, above)))
     top = values.index(max(values))
     for side, beside in (("left", top - 1), ("right", top + 1)):
         if values.count(values[top]) == 1 and 0 <= beside < 4:
-            facts.append(
-                Text(f"The highest bar is {{}} and the bar {side} of it is {{}}", (colors[top], colors[beside]))
-            )
+            question = f"What color is the bar {side} of the highest bar?"
+            answer = f"The highest bar is {{}} and the bar {side} of it is {{}}"
+            facts.append(_fact(question, (), answer, (colors[top], colors[beside])))
     return _tell(rng, bars(values, colors), facts)
 
 
@@ -127,11 +152,15 @@ def find_options(rng: Rng) -> Drill:
     pools: tuple[Sequence[Word], ...] = (COLORS, SHAPES, tuple(range(13)), things, tuple(WORDS))
     pool = pools[int(rng.integers(len(pools)))]
     texts = [Text("{}", (pool[i],)).say(chinese) for i in rng.permutation(len(pool))[:number]]
-    mark = "\n{}. {}" if rng.random() < 0.7 else "\n({}) {}"
+    mark, letter = (("\n{}. {}", " {}"), ("\n({}) {}", " ({})"), ("{}: {}, ", " {}"))[
+        int(rng.choice(3, p=(0.5, 0.3, 0.2)))
+    ]
     lines = "".join(mark.format(letter, text) for letter, text in zip(_LETTERS, texts, strict=False))
-    form = "{} {}" if rng.random() < 0.5 else "{}，所以答案是 {}" if chinese else "{}, so the answer is {}"
-    said = [form.format(texts[i], _LETTERS[i]) for i in rng.permutation(number)[:4]]
-    return Request((lines,)), "\n".join(said)
+    form = "{}" if rng.random() < 0.5 else "{}，所以答案是" if chinese else "{}, so the answer is"
+    turns = [[f"\n{form.format(texts[i])}", letter.format(_LETTERS[i])] for i in rng.permutation(number)[:4]]
+    turns[0][0] = f"{USER}{lines}{ASSISTANT}{turns[0][0][1:]}"
+    turns[-1][1] += END
+    return Drill((), tuple((given, learned) for given, learned in turns))
 
 
 @cache
@@ -147,8 +176,7 @@ def explained(number: int, seed: int) -> Iterator[Drill]:
     rng = np.random.default_rng([seed, 0xE719])
     for i in range(number):
         item = draw(skills()[i % len(skills())], "train", rng)
-        pictures = tuple(Image.from_bytes(png(pixels)) for pixels in item.images)
-        yield Request((*pictures, item.question.say())), item.because.say()
+        yield _talk(item.images, [(item.question.say(), item.because.say())])
 
 
 _KINDS: tuple[Callable[[Rng], Drill], ...] = (look, find_options, read_bars, look, count)

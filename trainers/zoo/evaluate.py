@@ -21,15 +21,16 @@ def answers(model: Any, processor: Any, examples: Examples, batch: int = 64, max
     """Greedy answers in the order of the examples; prompts padded on the left, sorted by length."""
     tokenizer = processor.tokenizer
     model.eval()
-    order = sorted(range(len(examples.items)), key=lambda i: len(examples.items[i].prompt))
+    order = sorted(range(len(examples.items)), key=lambda i: len(examples.items[i].turns[0].given))
     found: dict[int, str] = {}
     for at in range(0, len(order), batch):
         chosen = order[at : at + batch]
         items = [examples.items[i] for i in chosen]
-        longest = max(len(item.prompt) for item in items)
+        longest = max(len(item.turns[0].given) for item in items)
         ids = torch.full((len(items), longest), tokenizer.pad_token_id)
         for row, item in enumerate(items):
-            ids[row, longest - len(item.prompt) :] = torch.tensor(item.prompt)
+            prompt = item.turns[0].given
+            ids[row, longest - len(prompt) :] = torch.tensor(prompt)
         pixels = pixel_values(examples.pixels, [i for item in items for i in item.images])
         out = model.generate(
             input_ids=ids,

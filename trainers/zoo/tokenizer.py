@@ -78,7 +78,7 @@ def train_tokenizer(prompts: Mapping[str, Sequence[str]], targets: Iterable[str]
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator([*rest, *targets], trainer)
+    core.train_from_iterator([*rest, *(_without(text, SPECIAL) for text in targets)], trainer)
     core.add_tokens([AddedToken(line, normalized=False, special=False) for line in lines])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,

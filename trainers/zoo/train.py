@@ -76,9 +76,13 @@ def collate(items: Sequence[Example], pixels: Tensor, pad: int, after: Place) ->
     where: list[int] = []
     labels: list[int] = []
     for row, item in enumerate(items):
-        ids[row, : item.tokens] = torch.tensor(item.prompt + item.answer)
-        where.extend(range(row * longest + len(item.prompt) - 1, row * longest + item.tokens - 1))
-        labels.extend(item.answer)
+        ids[row, : item.tokens] = torch.tensor([token for turn in item.turns for part in turn for token in part])
+        at = row * longest - 1
+        for given, learned in item.turns:
+            at += len(given)
+            where.extend(range(at, at + len(learned)))
+            labels.extend(learned)
+            at += len(learned)
     rows = [i for item in items for i in item.images]
     return Batch(ids, pixel_values(pixels, rows), torch.tensor(where), torch.tensor(labels), after)
 
