@@ -48,7 +48,11 @@ def shared_processor(ladder: Ladder, folder: Path) -> Any:
         prompts: dict[str, list[str]] = defaultdict(list)
         targets = []
         asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
-        told = [*drills(settings.drills, ladder.seed), *explained(settings.drills, ladder.seed)]
+        told = [
+            *drills(settings.drills, ladder.seed, True),
+            *drills(settings.drills, ladder.seed),
+            *explained(settings.drills, ladder.seed),
+        ]
         targets += [text for drill in told for turn in drill.turns for text in turn]
         for question in asked:
             prompts[question.task].extend(part for part in question.request.parts if isinstance(part, str))
@@ -73,7 +77,9 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     model = build_model(size, ladder, processor.tokenizer, ladder.seed)
     if size.grow:
         grow(model, finished_weights(size.grow, ladder, processor, out))
-    run = Run(model, ladder.training, size.steps, out / ".work" / name)
+    training = ladder.training
+    scaled = {"muon_lr": training.muon_lr * size.lr, "adamw_lr": training.adamw_lr * size.lr}
+    run = Run(model, training.model_copy(update=scaled), size.steps, out / ".work" / name)
     run.resume()
     pad = processor.tokenizer.pad_token_id
 
@@ -126,14 +132,16 @@ def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, c
         data = ladder.data
         seed = ladder.seed + number
         if only_drills:
-            asked: Iterable[Question | Drill] = drills(data.first_drills, seed)
+            asked: Iterable[Question | Drill] = drills(data.first_drills, seed, first=True)
         else:
             told = itertools.chain(drills(data.drills, seed + _AWAY), explained(data.explained, seed))
             asked = itertools.chain(load_questions("train", data.rows_per_task, _FIRST_SEED + number), told)
         drawn = encode(asked, processor, data.max_tokens)
         cache.mkdir(parents=True, exist_ok=True)
         partial = file.with_suffix(f".{os.getpid()}")
-        torch.save({"items": [tuple(e) for e in drawn.items], "pixels": drawn.pixels}, partial)
+        torch.save(
+            {"items": [(tuple(map(tuple, e.turns)), e.images) for e in drawn.items], "pixels": drawn.pixels}, partial
+        )
         partial.replace(file)
     stored = torch.load(file, weights_only=True)
     return Examples(

@@ -20,7 +20,8 @@ class Size(_Strict):
     """One rung: widths and depths of its language model and vision tower, and how long it trains.
 
     The first `drill_chunks` chunks are drills; all of training takes `steps` steps.
-    `grow` names a smaller rung whose finished weights this one starts from.
+    `grow` names a smaller rung whose finished weights this one starts from;
+    `lr` scales both learning rates.
     """
 
     hidden: PositiveInt
@@ -33,6 +34,7 @@ class Size(_Strict):
     init_std: float = Field(gt=0, le=1)
     drill_chunks: int = Field(ge=0)
     grow: str = ""
+    lr: float = Field(default=1.0, gt=0)
     steps: PositiveInt
 
 

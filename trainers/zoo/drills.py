@@ -85,6 +85,33 @@ def _side(a: tuple[int, int], b: tuple[int, int]) -> str:
     return ""
 
 
+def _pairs(pixels: Pixels, pairs: Sequence[tuple[str, str]], chinese: bool) -> Drill:
+    """One word is given, another is learned: `red` -> `circle`."""
+    said = [(WORDS[a], WORDS.get(b, b)) if chinese else (a, f" {b}") for a, b in pairs]
+    turns = [["\n" + given, learned] for given, learned in said]
+    turns[0][0] = f"{USER}{IMAGE}{ASSISTANT}{said[0][0]}"
+    turns[-1][1] += END
+    return Drill((Image.from_bytes(png(pixels)),), tuple((given, learned) for given, learned in turns))
+
+
+def match(rng: Rng) -> Drill:
+    """Six objects that differ in colour and shape: each named by one property and completed by another."""
+    shapes, colors, cells = _pick(rng, SHAPES, 6), _pick(rng, COLORS, 6), _cells(rng, 6)
+    places = [_quarter(*cell) for cell in cells]
+    ways = ((colors, shapes), (shapes, colors), (shapes, places), (colors, places))
+    first, second = ways[int(rng.integers(len(ways)))]
+    pixels = _scene(list(zip(shapes, colors, strict=True)), cells)
+    return _pairs(pixels, list(zip(first, second, strict=True)), bool(rng.random() < _CHINESE))
+
+
+def match_bars(rng: Rng) -> Drill:
+    """Four bars: colour and value."""
+    values = tuple(int(v) for v in rng.choice(NUMBERS, 4))
+    colors = _pick(rng, COLORS, 4)
+    pairs = [(colors[i], str(values[i])) for i in rng.permutation(4)]
+    return _pairs(bars(values, colors), pairs, bool(rng.random() < _CHINESE))
+
+
 def look(rng: Rng) -> Drill:
     """Three to six objects that differ in colour and shape: what, where, and beside what."""
     number = int(rng.integers(3, 7))
@@ -179,10 +206,12 @@ def explained(number: int, seed: int) -> Iterator[Drill]:
         yield _talk(item.images, [(item.question.say(), item.because.say())])
 
 
-_KINDS: tuple[Callable[[Rng], Drill], ...] = (look, find_options, read_bars, look, count)
+_FIRST: tuple[Callable[[Rng], Drill], ...] = (match, find_options, match, match_bars)
+_LATER: tuple[Callable[[Rng], Drill], ...] = (look, find_options, read_bars, look, count, match)
 
 
-def drills(number: int, seed: int) -> Iterator[Drill]:
-    """`number` drills, the kinds in turn."""
+def drills(number: int, seed: int, first: bool = False) -> Iterator[Drill]:
+    """`number` drills, the kinds in turn; the `first` ones are single words, the later ones sentences."""
     rng = np.random.default_rng([seed, 0xD711])
-    return (_KINDS[i % len(_KINDS)](rng) for i in range(number))
+    kinds = _FIRST if first else _LATER
+    return (kinds[i % len(kinds)](rng) for i in range(number))
