@@ -119,9 +119,10 @@ def test_training_examples_are_what_the_processor_makes(task: str, processor: An
     encoded = encode(asked, processor, 1024)
     for question, example in zip(asked, encoded.items, strict=True):
         inputs = _processed(processor, question.request)
-        assert inputs["input_ids"][0].tolist() == list(example.prompt)
+        (turn,) = example.turns
+        assert inputs["input_ids"][0].tolist() == list(turn.given)
         torch.testing.assert_close(inputs["pixel_values"], pixel_values(encoded.pixels, example.images))
-        said = processor.tokenizer.decode(example.answer, skip_special_tokens=True)
+        said = processor.tokenizer.decode(turn.learned, skip_special_tokens=True)
         assert said == question.target
 
 
@@ -202,13 +203,65 @@ def test_drills_are_true_of_their_pictures() -> None:
     from trainers.zoo.drills import drills
 
     checked = 0
-    for request, said in drills(200, 3):
-        for color, value in re.findall(r"^The (\w+) bar is (\d)$", said, re.M):
-            pixels = np.array(Image.open(io.BytesIO(request.images[0].read())))
+    for drill in drills(200, 3):
+        for color, value in re.findall(r"The (\w+) bar is (\d)<", "".join(answer for _, answer in drill.turns)):
+            pixels = np.array(Image.open(io.BytesIO(drill.images[0].read())))
             painted = (pixels == RGB[color]).all(-1)
             assert painted.any(1).sum() == 8 * int(value)
             checked += 1
     assert checked > 20
+
+
+def test_options_drills_name_the_right_letter() -> None:
+    import re
+
+    from trainers.zoo.drills import first_drills
+
+    checked = 0
+    for drill in first_drills(200, 0, 5):
+        if drill.images:
+            continue
+        lines = dict(re.findall(r"\n\(?([A-J])(?:\. |\) )([^\n<]+)", drill.turns[0][0].split("<|assistant|>")[0]))
+        for given, learned in drill.turns if lines else ():
+            letter = learned.replace("<|end|>", "").strip(" ()")
+            said = re.sub(r"，所以答案是|, so the answer is", "", given.split("<|assistant|>")[-1]).strip()
+            assert lines[letter] == said
+            checked += 1
+    assert checked > 50
+
+
+def test_only_what_follows_is_learned() -> None:
+    import torch
+
+    from trainers.zoo.data import Example, Turn
+    from trainers.zoo.train import Place, collate
+
+    items = [Example((Turn((3, 4), (5,)), Turn((6,), (7, 8))), ()), Example((Turn((3,), (9,)),), ())]
+    batch = collate(items, torch.zeros(0, 3, 8, 8), 0, Place(0, 0))
+    flat = batch.ids.flatten().tolist()
+    assert batch.labels.tolist() == [5, 7, 8, 9]
+    assert [flat[i + 1] for i in batch.where.tolist()] == [5, 7, 8, 9]
+    assert [flat[i] for i in batch.where.tolist()] == [4, 6, 7, 3]
+
+
+def test_a_grown_model_says_what_the_smaller_one_says(processor: Any) -> None:
+    import torch
+
+    from trainers.zoo.config import Size
+    from trainers.zoo.model import build_model, grow
+
+    ladder = load_ladder()
+    size = ladder.models["student"].model_dump()
+    more = {"layers": size["layers"] + 2, "ffn": size["ffn"] * 2, "vision_layers": size["vision_layers"] + 1}
+    small = build_model(Size(**size), ladder, processor.tokenizer, 1).eval()
+    large = build_model(Size(**(size | more)), ladder, processor.tokenizer, 2).eval()
+    grow(large, small.state_dict())
+    inputs = _processed(processor, _asked("chartqa", 1)[0].request)
+    with torch.no_grad():
+        torch.testing.assert_close(small(**inputs).logits, large(**inputs).logits, atol=1e-4, rtol=1e-4)
+    wider = build_model(Size(**(size | {"hidden": 2 * size["hidden"]})), ladder, processor.tokenizer, 2)
+    with pytest.raises(ValueError, match="cannot grow"):
+        grow(wider, small.state_dict())
 
 
 def test_muon_orthogonalises() -> None:

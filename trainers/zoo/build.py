@@ -14,7 +14,7 @@ from typing import Any
 from harness.api import HarnessError
 from trainers.zoo.config import Ladder
 from trainers.zoo.data import Examples, Question, encode, load_questions
-from trainers.zoo.drills import Drill, drills, explained
+from trainers.zoo.drills import Drill, drills, explained, first_drills
 
 #: Chunks of train rows begin here; seed 0 is the harness's own train split.
 _FIRST_SEED = 1
@@ -49,7 +49,7 @@ def shared_processor(ladder: Ladder, folder: Path) -> Any:
         targets = []
         asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
         told = [
-            *drills(settings.drills, ladder.seed, True),
+            *first_drills(settings.drills, 99, ladder.seed),
             *drills(settings.drills, ladder.seed),
             *explained(settings.drills, ladder.seed),
         ]
@@ -132,7 +132,7 @@ def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, c
         data = ladder.data
         seed = ladder.seed + number
         if only_drills:
-            asked: Iterable[Question | Drill] = drills(data.first_drills, seed, first=True)
+            asked: Iterable[Question | Drill] = first_drills(data.first_drills, number, seed)
         else:
             told = itertools.chain(drills(data.drills, seed + _AWAY), explained(data.explained, seed))
             asked = itertools.chain(load_questions("train", data.rows_per_task, _FIRST_SEED + number), told)

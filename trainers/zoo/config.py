@@ -79,6 +79,7 @@ class Ladder(_Strict):
     seed: int
     image_size: PositiveInt
     patch_size: PositiveInt
+    matching_init: bool
     tokenizer: TokenizerSettings
     data: DataSettings
     training: TrainSettings

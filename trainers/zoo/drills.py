@@ -206,12 +206,33 @@ def explained(number: int, seed: int) -> Iterator[Drill]:
         yield _talk(item.images, [(item.question.say(), item.because.say())])
 
 
-_FIRST: tuple[Callable[[Rng], Drill], ...] = (match, find_options, match, match_bars)
-_LATER: tuple[Callable[[Rng], Drill], ...] = (look, find_options, read_bars, look, count, match)
+Kinds = tuple[Callable[[Rng], Drill], ...]
+#: What the chunks of drills hold, one after the other: a lookup that is practised alone is learned in hundreds of
+#: steps, among others it is not learned in thousands.
+_LESSONS: tuple[tuple[int, Kinds], ...] = (
+    (6, (find_options,)),
+    (4, (match, match, match, find_options)),
+    (3, (match, match_bars, find_options)),
+)
+_LATER: Kinds = (look, find_options, read_bars, look, count, match)
 
 
-def drills(number: int, seed: int, first: bool = False) -> Iterator[Drill]:
-    """`number` drills, the kinds in turn; the `first` ones are single words, the later ones sentences."""
+def first_drills(number: int, chunk: int, seed: int) -> Iterator[Drill]:
+    """`number` drills of a chunk's lesson; after the last lesson, the last one."""
+    kinds = _LESSONS[-1][1]
+    for chunks, lesson in _LESSONS:
+        if chunk < chunks:
+            kinds = lesson
+            break
+        chunk -= chunks
+    return _turns(kinds, number, seed)
+
+
+def drills(number: int, seed: int) -> Iterator[Drill]:
+    """`number` drills with whole sentences, the kinds in turn."""
+    return _turns(_LATER, number, seed)
+
+
+def _turns(kinds: Kinds, number: int, seed: int) -> Iterator[Drill]:
     rng = np.random.default_rng([seed, 0xD711])
-    kinds = _FIRST if first else _LATER
     return (kinds[i % len(kinds)](rng) for i in range(number))

@@ -101,7 +101,7 @@ def grow(model: nn.Module, source: Mapping[str, Tensor]) -> None:
 def _attend_to_alike(attention: Any) -> None:
     """Queries equal keys: a token first looks at tokens like itself (Trockman and Kolter 2023, arXiv 2305.09828).
 
-    Looking up an option or an object by its name is learned in hundreds of steps instead of thousands.
+    Measured (docs/ladder.md): options found by their text in hundreds of steps; objects in pictures found later.
     """
     attention.q_proj.weight.mul_(_SHARPER)
     attention.k_proj.weight.copy_(attention.q_proj.weight)
@@ -132,8 +132,9 @@ def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Mod
         # transformers leaves positions at zero: all patches would look alike at first
         position = model.model.vision_tower.embeddings.position_embeddings
         position.normal_(0, size.init_std)
-        for layer in model.model.language_model.layers:
-            _attend_to_alike(layer.self_attn)
-        _attend_to_previous(model.model.language_model)
+        if ladder.matching_init:
+            for layer in model.model.language_model.layers:
+                _attend_to_alike(layer.self_attn)
+            _attend_to_previous(model.model.language_model)
     built: nn.Module = model
     return built
