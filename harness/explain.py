@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness import registry
@@ -12,6 +12,7 @@ from harness.judge.recorded import recorded_judge
 from harness.rescore import sources
 from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
 from harness.scoring.score import open_judge, score_all
+from harness.scoring.tried import Tried, watching
 from harness.store import Cell, Result, Store
 
 
@@ -20,7 +21,8 @@ class Explained:
     """An item of a model: what was asked and said, and what each protocol makes of it.
 
     `response` is as stored; `read` is the text that the rules saw, reasoning blocks cut off. `stored` names the
-    protocols whose verdict is that of the run (a random pick depends on the items before it).
+    protocols whose verdict is that of the run (a random pick depends on the items before it). `tried` lists, by
+    protocol, the readings in the order in which they were tried.
     """
 
     model: str
@@ -31,6 +33,7 @@ class Explained:
     read: str
     verdicts: Mapping[str, Verdict]
     stored: frozenset[str]
+    tried: Mapping[str, Sequence[Tried]]
 
 
 def explain(
@@ -62,15 +65,17 @@ def _explained(store: Store, source: Result, item: str, key: bytes, judge: Judge
     opened = recorded_judge(store, cell.model, cell.task) if judge == RECORDED else open_judge(judge)
     read = strip_reasoning(response.text, REASONING_TAGS)
     kept = _stored(store, cell, item)
-    verdicts = {}
+    verdicts: dict[str, Verdict] = {}
+    tried: dict[str, Sequence[Tried]] = {}
     for protocol in registry.protocols():
         if registry.covers(protocol, of):
-            verdicts[protocol] = _verdict(of, protocol, sample, response, read, opened)
+            with watching() as tried[protocol]:
+                verdicts[protocol] = _verdict(of, protocol, sample, response, read, opened)
             if verdicts[protocol].random and protocol in kept:
                 verdicts[protocol] = kept[protocol]
     stored = frozenset(name for name, verdict in kept.items() if verdicts.get(name) == verdict)
     request = registry.rules(of, cell.protocol).request(sample)
-    return Explained(cell.model, cell.task, sample, request, response, read, verdicts, stored)
+    return Explained(cell.model, cell.task, sample, request, response, read, verdicts, stored, tried)
 
 
 def _verdict(of: Task, protocol: str, sample: Sample, response: Response, read: str, judge: Judge) -> Verdict:

@@ -52,6 +52,8 @@ def test_one_item_under_every_protocol(run: Path) -> None:
     shown = harness("explain", run, first(run, "mmstar"), "--task", "mmstar", "--data", "mini")
     for part in ("prompt", "Answer the question directly.", " x ", "<think>A or C?</think>", "read      I would say"):
         assert part in shown
+    shown, _, tried = shown.partition("readings tried")
+    assert "can_infer_2026" in tried
     rows = {line.split()[0]: line for line in shown.splitlines() if "@" in line or line.startswith("official")}
     assert list(rows) == [
         "official", "lmms-eval@0.7.2", "lmms-eval@post-1471", "vlmevalkit@2024-07", "vlmevalkit@2026-08"

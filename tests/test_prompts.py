@@ -20,9 +20,7 @@ PICTURE = (Image.from_bytes(b"picture"),)
 def shown(request: Request) -> dict[str, Any]:
     """A request as text: parts in order, images by their place in the prompt."""
     parts = [part if isinstance(part, str) else "<image>" for part in request.parts]
-    settings = {
-        name: getattr(request.generation, name) for name in ("max_new_tokens", "temperature", "stop", "n")
-    }
+    settings = {name: getattr(request.generation, name) for name in ("max_new_tokens", "temperature", "stop", "n")}
     return {"parts": parts, "system": request.system, "generation": {**settings, "stop": list(settings["stop"])}}
 
 

@@ -93,3 +93,7 @@ def _print_verdicts(found: Explained, console: Console) -> None:
         if verdict.note:
             table.add_row("", "", "", "", Text(plain(verdict.note), "dim"))
     console.print(table)
+    click.echo("  readings tried, in order:")
+    for protocol, tried in found.tried.items():
+        steps = " ; ".join(f"{step.rule} gave {step.returned}" for step in tried) or "none: the response as it stands"
+        click.echo(plain(f"    {protocol}: {steps}"))

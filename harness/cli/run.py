@@ -153,12 +153,37 @@ class _Job:
 
 
 def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
+    """Print the table (of trained methods the last stages only) and write leaderboard, comparison and report."""
+    from harness.compare import methods_of, read_sides
+    from harness.report.html import write_report
     from harness.report.leaderboard import write_csv
     from harness.report.table import print_results
 
-    print_results(results, console)
+    print_results([r for r in results if "method" not in r.stage or r.stage.get("last")], console)
     write_csv(folder / "leaderboard.csv", [folder])
-    console.print(f"[dim]run[/] {folder}   [dim]table[/] {folder / 'leaderboard.csv'}", highlight=False)
+    files = [folder / "leaderboard.csv"]
+    methods = methods_of(read_sides([folder]))
+    if len(methods) > 1:
+        files.append(_compare(folder, methods))
+    write_report(folder, folder / "report.html")
+    console.print("[dim]written[/]", *files, folder / "report.html", highlight=False, soft_wrap=True)
+
+
+def _compare(folder: Path, methods: Sequence[str]) -> Path:
+    """Write comparison.md: the last method against every other whose budget is the same."""
+    from harness.compare import Refused, compare_sides, read_sides
+    from harness.report.comparison import markdown
+
+    sides = read_sides([folder])
+    parts = []
+    for other in methods[:-1]:
+        try:
+            parts.append(markdown(compare_sides(sides, methods[-1], other)))
+        except Refused as refused:
+            parts.append(f"### {methods[-1]} against {other}\n\nNot compared: {refused.message}\n")
+    out = folder / "comparison.md"
+    out.write_text("\n".join(parts))
+    return out
 
 
 def _show_gains(results: Sequence[Result], folder: Path, console: Console) -> None:
