@@ -41,9 +41,7 @@ def _ai2d() -> Rules:
 
 def pictured(sample: Sample) -> str:
     """SEED-Bench-2-Plus: an option that names an image file is written `<image>`."""
-    options = {
-        letter: "<image>" if "jpg" in text or "png" in text else text for letter, text in sample.choices.items()
-    }
+    options = {letter: "<image>" if "jpg" in text or "png" in text else text for letter, text in sample.choices.items()}
     lines = "".join(f"\n{letter}. {text}" for letter, text in options.items())
     return f"{sample.question}{lines}\n{LETTER_DIRECTLY}"
 
