@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.api import HarnessError, Image, Model, Request, Response
@@ -36,6 +36,11 @@ class Ablated:
         """`state` is hashed into the fingerprint: what else than the image and `kind` decides the change."""
         self.name = label(model.name, kind)
         self._model, self._change, self._told = model, change, f"{kind} {state}"
+
+    @property
+    def usage(self) -> Any:
+        """What the model has spent, where it counts that."""
+        return self._model.usage  # type: ignore[attr-defined]
 
     def fingerprint(self) -> str:
         """That of the model, with the change."""

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from harness import registry
 from harness.api import OFFICIAL, Judge, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
@@ -67,6 +67,30 @@ def finish_run(store: Store, arguments: Mapping[str, Any]) -> None:
     """Export the tables and write the manifest, last of all."""
     export(store)
     write_manifest(store, arguments)
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A model that wants to see what it will be asked before it is asked (an engine that starts for it)."""
+
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Told once before `generate`, with every request that has no stored response."""
+
+
+class Spending(Protocol):
+    """What a model has spent so far."""
+
+    def counts(self) -> dict[str, float]:
+        """Sums by name."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A model that counts what it spends; the run records it."""
+
+    name: str
+    usage: Spending
 
 
 @dataclass(slots=True)
@@ -176,7 +200,9 @@ class Evaluator:
     def _infer(self, model: Model, plans: list[_Plan], stage: Mapping[str, Any]) -> None:
         """Feed what has no response yet to the model; score each task as soon as it is answered."""
         fingerprint = model.fingerprint()
-        inbox = _Inbox(self.store, self._progress)
+        inbox = _Inbox(self.store, self._progress, model)
+        if isinstance(model, Expecting):
+            model.expect(self._missing(fingerprint, plans))
         scored = 0
         try:
             for index, response in model.generate(inbox.feed(fingerprint, plans)):
@@ -189,6 +215,15 @@ class Evaluator:
             inbox.flush()
         for plan in plans[scored:]:
             self._score(plan, fingerprint, stage)
+
+    def _missing(self, fingerprint: str, plans: Iterable[_Plan]) -> Iterator[Request]:
+        """Requests of the plans that have no stored response."""
+        for plan in plans:
+            for start in range(0, len(plan.samples), _CHUNK):
+                requests = [plan.rules.request(sample) for sample in plan.samples[start : start + _CHUNK]]
+                keys = [request_key(fingerprint, request) for request in requests]
+                stored = self.store.answered(keys)
+                yield from (request for request, key in zip(requests, keys, strict=True) if key not in stored)
 
     # ------------------------------------------------------------ scoring
 
@@ -210,8 +245,10 @@ class Evaluator:
 class _Inbox:
     """Between the plans and the model: gives out what is missing, keeps what arrives, in small transactions."""
 
-    def __init__(self, store: Store, progress: Watcher) -> None:
+    def __init__(self, store: Store, progress: Watcher, model: Model) -> None:
         self._store, self._progress = store, progress
+        self._model = model
+        self._spent = model.usage.counts() if isinstance(model, Metered) else {}
         self._sent: dict[int, bytes] = {}
         self._waiting: dict[bytes, list[_Plan]] = {}
         self._buffer: list[tuple[bytes, Response]] = []
@@ -260,6 +297,12 @@ class _Inbox:
         if self._buffer:
             self._store.add_responses(self._buffer)
             self._buffer = []
+        if isinstance(self._model, Metered):
+            counts = self._model.usage.counts()
+            new = {name: value - self._spent.get(name, 0) for name, value in counts.items()}
+            if any(new.values()):
+                self._store.add_usage(self._model.name, new)
+                self._spent = counts
         self._flushed = time.monotonic()
 
 

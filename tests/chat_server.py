@@ -35,6 +35,7 @@ class Server:
     def __init__(self) -> None:
         self.answer: Answer = lambda body, _: (200, completion(body), {})
         self.dies_after = -1
+        self.owner = "someone"
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.lock = threading.Lock()
@@ -45,7 +46,8 @@ class Server:
                 pass
 
             def do_GET(self) -> None:
-                self.reply(200, {"object": "list", "data": [{"id": "tiny", "object": "model", "root": "/m"}]}, {})
+                model = {"id": "tiny", "object": "model", "root": "/m", "owned_by": outer.owner}
+                self.reply(200, {"object": "list", "data": [model]}, {})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

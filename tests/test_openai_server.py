@@ -1,14 +1,18 @@
 """Backend openai: the real client against a local server that misbehaves on purpose."""
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_server import Server, completion
+from click.testing import CliRunner
 
 from harness.api import Generation, HarnessError, Image, Request
+from harness.cli import main
 from harness.models.openai_server import OpenAIModel, open_model
 
 pytest.importorskip("openai")
@@ -54,6 +58,17 @@ def test_requests_arrive_as_they_were_meant(server: Server) -> None:
     assert {key: body[key] for key in expected} == expected
 
 
+def test_a_vllm_server_is_told_every_setting(server: Server) -> None:
+    """It would take what is not stated from the checkpoint's generation config, which other backends do not."""
+    ask(open_model("tiny"), [Request(("x",))])
+    server.owner = "vllm"
+    ask(open_model("tiny"), [Request(("x",))])
+    plain, stated = server.bodies
+    expected = {"top_k": 0, "repetition_penalty": 1.0, "min_p": 0.0, "return_token_ids": True}
+    assert {key: stated[key] for key in expected} == expected
+    assert not expected.keys() & plain.keys()
+
+
 def test_overload_and_failures_are_asked_again(server: Server) -> None:
     def busy(body: dict[str, Any], seen: int) -> tuple[int, dict[str, Any], dict[str, str]]:
         if seen < 3:
@@ -61,11 +76,11 @@ def test_overload_and_failures_are_asked_again(server: Server) -> None:
         return 200, completion(body), {}
 
     server.answer = busy
-    model = OpenAIModel("tiny", pause=0.01)
+    model = OpenAIModel("tiny", pause=0.01, price_prompt=1.0, price_completion=10.0)
     found = ask(model, [Request((f"item {i}",)) for i in range(30)])
     assert [found[i, 0].text for i in range(30)] == [f"ITEM {i}" for i in range(30)]
     assert (model.usage.requests, model.usage.retries, model.usage.prompt_tokens) == (30, 60, 150)
-    assert model.usage.cost(1.0, 10.0) == pytest.approx((150 * 1 + 60 * 10) / 1e6)
+    assert model.usage.counts()["cost"] == pytest.approx((150 * 1 + 60 * 10) / 1e6)
 
 
 def test_what_keeps_failing_is_an_error_of_its_item(server: Server) -> None:
@@ -102,6 +117,39 @@ def test_a_request_that_hangs_times_out(server: Server) -> None:
     found = ask(OpenAIModel("tiny", timeout=0.3, pause=0.01), [Request(("x",))])
     release.set()
     assert found[0, 0].text == "X"
+
+
+def test_a_run_records_tokens_and_cost_over_all_its_calls_and_never_the_key(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["run", "--backend", "openai", "--model", "tiny", "--out", str(tmp_path / "run")]
+    prices = ["--backend-option", "price_prompt=1", "--backend-option", "price-completion=10.5"]
+    first = CliRunner().invoke(main, [*arguments, *prices, "--tasks", "ai2d", "--limit", "6"])
+    assert first.exit_code == 0, first.output
+    again = CliRunner().invoke(main, [*arguments, *prices, "--tasks", "ai2d,mmstar", "--limit", "6"])
+    asked = len(server.bodies)
+    assert f"tiny: {asked} requests" in again.output
+    usage = json.loads((tmp_path / "run" / "manifest.json").read_text())["usage"]["tiny"]
+    assert usage["prompt_tokens"] == 5 * asked
+    assert usage["completion_tokens"] == 2 * asked
+    assert usage["cost"] == pytest.approx((5 * asked + 10.5 * 2 * asked) / 1e6)
+    given = CliRunner().invoke(
+        main, [*arguments, "--tasks", "ai2d", "--backend-option", "api_key=sk-secret-of-the-test"]
+    )
+    assert given.exit_code == 1
+    assert "OPENAI_API_KEY" in given.output
+    shown = first.output + again.output + given.output
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 4
+    assert not any(b"sk-secret" in data for data in [*files, shown.encode()])
+
+
+def test_options_that_are_none(server: Server) -> None:
+    with pytest.raises(HarnessError, match="no option 'timout'") as error:
+        open_model("tiny", timout=3)
+    assert "timeout" in error.value.remedy
+    with pytest.raises(HarnessError, match="timeout cannot be 'long'"):
+        open_model("tiny", timeout="long")
 
 
 def test_a_refused_key_stops_the_run_and_is_never_shown(server: Server) -> None:

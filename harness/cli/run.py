@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -31,6 +31,7 @@ Examples:
   harness run --suite full --model embedded/student --model embedded/large
   harness run --tasks chartqa,mmstar --model Qwen/Qwen2.5-VL-3B-Instruct --data hub
   harness run --suite paper --model ./my-checkpoint --data ~/LMUData --limit 200
+  harness run --suite full --model ./my-checkpoint --backend vllm --backend-option tensor_parallel_size=4
   harness run --model embedded/large --ablate blank --ablate shuffle
   harness run --recipe recipes/embedded.yaml --out runs/tonight
 
@@ -49,6 +50,8 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--protocol", default="official", show_default=True, help="How to ask and score (`harness protocols`).")
 @click.option("--judge", default="rule", show_default=True, help="Judge where a rule cannot decide, e.g. openai:MODEL.")
 @click.option("--backend", default="hf", show_default=True, help="Engine that answers (`harness models`).")
+@click.option("--backend-option", "backend_options", multiple=True, metavar="NAME=VALUE",
+              help="An option of the backend (`harness models show BACKEND`). Repeatable.")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch may hold, prompt and answer.")
 @click.option("--limit", type=click.IntRange(min=1), help="About this many items a task, spread over its categories.")
 @click.option("--ablate", multiple=True, type=click.Choice(["blank", "shuffle", "blur"]),
@@ -61,13 +64,15 @@ The same command again resumes: what is stored is never inferred twice.
               help="Tags whose blocks are cut from a response before scoring; 'none' keeps them.")  # fmt: skip
 def run(
     suite: str | None, suites_file: Path | None, tasks: str | None, models: tuple[str, ...], recipe: str | None,
-    data: str | None, protocol: str, judge: str, backend: str, batch_tokens: int | None, limit: int | None,
-    ablate: tuple[str, ...], out: Path | None, max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
+    data: str | None, protocol: str, judge: str, backend: str, backend_options: tuple[str, ...],
+    batch_tokens: int | None, limit: int | None, ablate: tuple[str, ...], out: Path | None, max_error_rate: float,
+    skip_bad_rows: bool, reasoning_tags: str,
 ) -> None:  # fmt: skip
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
 
     from harness.evaluation import Evaluator, finish_run
+    from harness.models.options import parse_options
     from harness.progress import bars
     from harness.scoring.reasoning import parse_tags
     from harness.store import Store
@@ -79,7 +84,12 @@ def run(
         raise click.UsageError("a recipe names its own models: give --recipe or --model, not both")
     if ablate and not models:
         raise click.UsageError("--ablate needs --model: a recipe's checkpoints can be named with it afterwards")
-    job = _Job(models, recipe or ("" if models else EMBEDDED), backend, batch_tokens, ablate)
+    if backend_options and not models:
+        raise click.UsageError("--backend-option needs --model: a recipe says itself how its models run")
+    options = parse_options(backend_options)
+    if batch_tokens:
+        options["batch_tokens"] = batch_tokens
+    job = _Job(models, recipe or ("" if models else EMBEDDED), backend, options, ablate)
     named = tasks.split(",") if tasks else [suite] if suite else None
     chosen = load_suites(suites_file).resolve(named or job.tasks())
     items = data or job.data()
@@ -94,7 +104,9 @@ def run(
         )  # fmt: skip
         results = job.results(evaluator, console, chosen.tasks, limit or chosen.limit)
         finish_run(store, _plain(arguments))
+        usage = store.meta().get("usage", {})
     _show(results, folder, console)
+    _show_usage(usage, console)
     if ablate:
         _show_gains(results, folder, console)
     _check_errors(results, max_error_rate, folder)
@@ -107,7 +119,7 @@ class _Job:
     models: tuple[str, ...]
     recipe: str
     backend: str
-    batch_tokens: int | None
+    options: Mapping[str, Any]
     ablate: tuple[str, ...]
 
     def tasks(self) -> Sequence[str]:
@@ -134,10 +146,10 @@ class _Job:
                 self.recipe, evaluator, console, tasks=tasks, limit=limit
             )
             return found
-        options: dict[str, Any] = {"batch_tokens": self.batch_tokens} if self.batch_tokens else {}
-        open_model = registry.load("models", self.backend)
+        from harness.models.options import open_model
+
         results = []
-        for model in (open_model(spec, **options) for spec in self.models):
+        for model in (open_model(self.backend, spec, self.options) for spec in self.models):
             results += evaluator.evaluate(model, tasks)
             for kind in self.ablate:
                 from harness.ablate import ablated
@@ -167,6 +179,17 @@ def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
         files.append(_compare(folder, methods))
     write_report(folder, folder / "report.html")
     console.print("[dim]written[/]", *files, folder / "report.html", highlight=False, soft_wrap=True)
+
+
+def _show_usage(usage: Mapping[str, Mapping[str, float]], console: Console) -> None:
+    """What served models spent on this run so far, all its calls together."""
+    for model, spent in usage.items():
+        cost = f", cost {spent['cost']:.4f}" if "cost" in spent else ""
+        console.print(
+            f"{model}: {spent['requests']:,.0f} requests, {spent['retries']:,.0f} of them asked again,"
+            f" {spent['prompt_tokens']:,.0f} prompt and {spent['completion_tokens']:,.0f} answer tokens{cost}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _compare(folder: Path, methods: Sequence[str]) -> Path:

@@ -15,6 +15,7 @@ from harness.models.decode import Row, decode, sampling_key
 from harness.models.fingerprint import checkpoint_fingerprint, module_fingerprint
 from harness.models.load import load_module, load_processor, resolve
 from harness.models.lookahead import Item, Ready, look_ahead
+from harness.models.options import check_options
 from harness.models.preprocess import Preprocessor
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,12 @@ def open_model(spec: str, **options: Any) -> HFModel:
     Raises HarnessError with a remedy for whatever cannot be loaded.
     """
     folder = resolve(spec)
-    dtype = options.pop("dtype", "auto")
-    preprocessor = options.pop("preprocessor", None) or Preprocessor(load_processor(folder))
-    module = load_module(folder, options.pop("device", "auto"), dtype, options.pop("attention", "auto"))
+    loading = {"device": "auto", "dtype": "auto", "attention": "auto"}
+    place, dtype, attention = (options.pop(name, value) for name, value in loading.items())
+    preprocessor = options.pop("preprocessor", None)
+    check_options("hf", options, HFModel, *loading)
+    preprocessor = preprocessor or Preprocessor(load_processor(folder))
+    module = load_module(folder, place, dtype, attention)
     mark = checkpoint_fingerprint(folder, str(module.dtype))
     return HFModel(module, preprocessor, **{"name": spec, "fingerprint": lambda: mark, **options})
 

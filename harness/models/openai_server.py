@@ -7,10 +7,7 @@ import base64
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,6 +15,8 @@ from urllib.parse import urlsplit
 
 from harness.api import Generation, HarnessError, Image, Request, Response
 from harness.models.concurrency import AdaptiveLimit
+from harness.models.options import check_options
+from harness.models.streaming import event_loop, stream
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -35,6 +34,7 @@ def open_model(spec: str, **options: Any) -> OpenAIModel:
     the key, or does not serve the model.
     """
     options.pop("batch_tokens", None)  # the server forms the batches
+    check_options("openai", options, OpenAIModel)
     model = OpenAIModel(spec, **options)
     model.check()
     return model
@@ -42,12 +42,14 @@ def open_model(spec: str, **options: Any) -> OpenAIModel:
 
 @dataclass(slots=True)
 class Usage:
-    """What the server says it spent, and how often it had to be asked again."""
+    """What the server says it spent, and how often it had to be asked again; prices are per million tokens."""
 
     requests: int = 0
     retries: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    price_prompt: float | None = None
+    price_completion: float | None = None
 
     @property
     def calls(self) -> int:
@@ -59,9 +61,18 @@ class Usage:
         """Tokens of prompts and answers."""
         return self.prompt_tokens + self.completion_tokens
 
-    def cost(self, per_million_prompt: float, per_million_completion: float) -> float:
-        """Price of the tokens, in the currency of the two prices."""
-        return (self.prompt_tokens * per_million_prompt + self.completion_tokens * per_million_completion) / 1e6
+    def counts(self) -> dict[str, float]:
+        """What a run records, by name; `cost` (in the currency of the prices) where a price was given."""
+        counts: dict[str, float] = {
+            "requests": self.requests,
+            "retries": self.retries,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+        }
+        if self.price_prompt is not None or self.price_completion is not None:
+            prices = self.price_prompt or 0.0, self.price_completion or 0.0
+            counts["cost"] = (self.prompt_tokens * prices[0] + self.completion_tokens * prices[1]) / 1e6
+        return counts
 
 
 class OpenAIModel:
@@ -71,22 +82,27 @@ class OpenAIModel:
     server is overloaded. A request is asked at most `attempts` times, each `timeout` seconds, with growing pauses (or
     as long as the server's Retry-After says); then it is an error of its item. Where the server fails on several
     requests in a row, the rest are errors at once. `max_calls` and `max_tokens` (prompts and answers) are budgets:
-    once spent, what is left is an error; requests under way are finished. `extra` goes into every request's body
-    (for vLLM for instance {"mm_processor_kwargs": {...}}); `token_ids` asks vLLM to return them.
+    once spent, what is left is an error; requests under way are finished. `price_prompt` and `price_completion` are
+    per million tokens: the run then records its cost. `extra` goes into every request's body (for vLLM for instance
+    {"mm_processor_kwargs": {...}}).
+
+    A vLLM server is known by what it says of itself. It is told every setting, because for those that are not stated
+    it takes the checkpoint's generation_config.json (a repetition penalty, for instance); and it returns token ids.
     """
 
     def __init__(
         self, name: str, *, base_url: str | None = None, concurrency: int = 64, timeout: float = 600.0,
         attempts: int = 6, pause: float = 1.0, max_calls: int | None = None, max_tokens: int | None = None,
-        token_ids: bool = False, extra: dict[str, Any] | None = None,
+        price_prompt: float | None = None, price_completion: float | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
-        self.usage = Usage()
+        self.usage = Usage(price_prompt=price_prompt, price_completion=price_completion)
         self._url = _without_secret(base_url or os.environ.get("OPENAI_BASE_URL") or _HOSTED)
         self._concurrency, self._timeout, self._attempts, self._pause = concurrency, timeout, attempts, pause
         self._max_calls, self._max_tokens = max_calls, max_tokens
         self._given_up, self._last_failure = 0, ""
-        self._extra = dict(extra or {}, **({"return_token_ids": True} if token_ids else {}))
+        self._extra = dict(extra or {})
         self._served: dict[str, Any] = {}
 
     def check(self) -> None:
@@ -96,7 +112,7 @@ class OpenAIModel:
             async with self._client() as client:
                 return await _answers(client.models.list(), self._url)
 
-        with _loop() as loop:
+        with event_loop("openai") as loop:
             served = {
                 model.id: model.to_dict() for model in asyncio.run_coroutine_threadsafe(look(), loop).result().data
             }
@@ -114,29 +130,15 @@ class OpenAIModel:
 
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Response]]:
         """Yield (index, response) as the server answers; `requests` is read no further than `concurrency` ahead."""
-        source = enumerate(requests)
         limit = AdaptiveLimit(self._concurrency)
         self._given_up = 0
-        pending: dict[Future[list[Response]], int] = {}
-        more = True
-        with _loop() as loop:
+        with event_loop("openai") as loop:
             client = self._client()
             try:
-                while True:
-                    while more and len(pending) < limit.value:
-                        following = next(source, None)
-                        more = following is not None
-                        if following is not None:
-                            asked = self._ask(client, following[1], limit)
-                            pending[asyncio.run_coroutine_threadsafe(asked, loop)] = following[0]
-                    if not pending:
-                        return
-                    for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                        index = pending.pop(future)
-                        yield from ((index, response) for response in future.result())
+                yield from stream(
+                    loop, requests, lambda _, request: self._ask(client, request, limit), lambda: limit.value
+                )
             finally:
-                for future in pending:
-                    future.cancel()
                 asyncio.run_coroutine_threadsafe(client.close(), loop).result()
 
     def check_ready(self) -> None:
@@ -155,15 +157,25 @@ class OpenAIModel:
         key = os.environ.get("OPENAI_API_KEY") or "none"
         return AsyncOpenAI(api_key=key, base_url=self._url, timeout=self._timeout, max_retries=0)
 
+    def body(self, request: Request) -> dict[str, Any]:
+        """What the server is sent for a request; OSError or ValueError for an image that cannot be sent."""
+        body = {"model": self.name, "messages": _messages(request), **_settings(request.generation, self.is_vllm)}
+        body["extra_body"] = {**body["extra_body"], **self._extra}
+        return body
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether the server says that it is vLLM's (known after `check`)."""
+        return bool(self._served.get("owned_by") == "vllm")
+
     async def _ask(self, client: AsyncOpenAI, request: Request, limit: AdaptiveLimit) -> list[Response]:
         """All samples of a request; an answer, or the reason why there is none."""
         import openai
 
         try:
-            body = {"model": self.name, "messages": _messages(request), **_settings(request.generation)}
+            body = self.body(request)
         except (OSError, ValueError) as error:
             return _failed(request, f"{type(error).__name__}: {error}")
-        body["extra_body"] = {**body.get("extra_body", {}), **self._extra}
         for attempt in range(1, self._attempts + 1):
             if reason := self._spent():
                 return _failed(request, reason)
@@ -270,12 +282,14 @@ def _url(image: Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def _settings(generation: Generation) -> dict[str, Any]:
-    """The request's fields; those that are not the API's own are sent only where they differ from its default."""
-    extra: dict[str, Any] = {}
-    if generation.top_k:
+def _settings(generation: Generation, vllm: bool) -> dict[str, Any]:
+    """The request's fields; of those that are not the API's own, a server that is not vLLM's is sent only what differs
+    from the default.
+    """
+    extra: dict[str, Any] = {"return_token_ids": True, "min_p": 0.0} if vllm else {}
+    if generation.top_k or vllm:
         extra["top_k"] = generation.top_k
-    if generation.repetition_penalty != 1:
+    if generation.repetition_penalty != 1 or vllm:
         extra["repetition_penalty"] = generation.repetition_penalty
     fields: dict[str, Any] = {
         "max_completion_tokens": generation.max_new_tokens,
@@ -332,17 +346,3 @@ async def _answers(call: Any, url: str) -> Any:
 def _refusal(error: Any, url: str) -> HarnessError:
     remedy = "check OPENAI_API_KEY" if error.status_code in (401, 403) else "check OPENAI_BASE_URL and the model's name"
     return HarnessError(f"{url} refuses the request with status {error.status_code}", remedy)
-
-
-@contextmanager
-def _loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop in a thread of its own: the caller may have one running already (a notebook)."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="openai", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

@@ -23,7 +23,10 @@ _HERE = Path(__file__).resolve().parents[2]
 
 
 class Manifest(BaseModel):
-    """What made a run. `cells` has one entry per number: model fingerprint, data hash, protocol, judge, code hash."""
+    """What made a run. `cells` has one entry per number: model fingerprint, data hash, protocol, judge, code hash.
+
+    `usage` is what served models say they spent, by model; `parity` the certificates of `harness parity`.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,11 +37,14 @@ class Manifest(BaseModel):
     hardware: dict[str, Any]
     arguments: dict[str, Any]
     cells: list[dict[str, Any]]
+    usage: dict[str, dict[str, float]] = {}
+    parity: list[dict[str, Any]] = []
     finished: str
 
 
 def write_manifest(store: Store, arguments: Mapping[str, Any]) -> Manifest:
     """Describe the run and write manifest.json, whole or not at all."""
+    notes = store.meta()
     manifest = Manifest(
         harness=__version__,
         git=_git(),
@@ -59,6 +65,8 @@ def write_manifest(store: Store, arguments: Mapping[str, Any]) -> Manifest:
             }
             for r in store.results()
         ],
+        usage=notes.get("usage", {}),
+        parity=notes.get("parity", []),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     part = store.folder / ".manifest.json.part"

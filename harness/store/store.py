@@ -114,6 +114,13 @@ class Store:
         with self._errors():
             return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM meta")}
 
+    def add_usage(self, model: str, counts: Mapping[str, float]) -> None:
+        """Add what a model spent (requests, tokens, cost) to what the run has recorded of it."""
+        usage = self.meta().get("usage", {})
+        before = usage.get(model, {})
+        usage[model] = {name: before.get(name, 0) + counts.get(name, 0) for name in {**before, **counts}}
+        self.set_meta(usage=usage)
+
     def frame(self, query: str) -> pandas.DataFrame:
         """The rows of a SELECT as a pandas frame."""
         import pandas
