@@ -24,7 +24,7 @@ from trainers.packing import Question
 from trainers.questions import TrainingQuestion
 from trainers.recipe import Masking, Recipe, Train
 
-_PROJECTORS = {"multi_modal_projector", "connector", "merger", "projector", "deepstack_merger_list"}
+PROJECTORS = {"multi_modal_projector", "connector", "merger", "projector", "deepstack_merger_list"}
 _ATTENTION = "sdpa"  # what a packed mask needs
 
 
@@ -108,12 +108,12 @@ def choose_parameters(module: Any, which: str) -> None:
         keep = id(parameter) in language
         if which == "language_linear":
             keep = keep and id(parameter) in linear
-        if which == "language+projector" and _PROJECTORS & set(name.split(".")):
+        if which == "language+projector" and PROJECTORS & set(name.split(".")):
             keep, projectors = True, projectors + 1
         parameter.requires_grad_(keep)
     if which == "language+projector" and not projectors:
         raise HarnessError(
-            f"{type(module).__name__} has no part called {', '.join(sorted(_PROJECTORS))}",
+            f"{type(module).__name__} has no part called {', '.join(sorted(PROJECTORS))}",
             "set train.modules to language or all",
         )
 

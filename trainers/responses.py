@@ -12,10 +12,20 @@ from trainers.context import Context
 from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
 from trainers.groups import Grader, Group, gold, usable
 from trainers.method import Method
+from trainers.method import Responses as AskedFor
 from trainers.models import MaskedTeacher, Student
 from trainers.order import StagePlan
 from trainers.questions import Questions, TrainingQuestion
-from trainers.recipe import Recipe
+from trainers.recipe import Recipe, Responses
+
+
+def counts(asked: AskedFor, wanted: Responses) -> tuple[int, int]:
+    """Generated responses of teacher and of student to a question, for what a method asks for."""
+    both = wanted.teacher + wanted.student
+    return {
+        "gold": (0, 0), "mixed": (wanted.teacher, wanted.student), "teacher": (both, 0), "student": (0, both),
+        "half_student": (0, 1),
+    }[asked]  # fmt: skip
 
 
 class StageResponses:
@@ -36,12 +46,7 @@ class StageResponses:
 
     def counts(self) -> tuple[int, int]:
         """Responses of teacher and student to a question."""
-        wanted = self._recipe.responses
-        both = wanted.teacher + wanted.student
-        return {
-            "gold": (0, 0), "mixed": (wanted.teacher, wanted.student), "teacher": (both, 0), "student": (0, both),
-            "half_student": (0, 1),
-        }[self._method.responses]  # fmt: skip
+        return counts(self._method.responses, self._recipe.responses)
 
     def prepare(self, plan: StagePlan, teacher: MaskedTeacher | None, checkpoint: Path, mark: str) -> None:
         """Generate and grade what the stage still misses. `checkpoint` and `mark`: the student's, as it is now."""
