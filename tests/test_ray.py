@@ -137,6 +137,7 @@ def test_a_cluster_without_room_is_told(model: RayModel) -> None:
         ({"engine": "ray"}, "cannot be ray"),
         ({"engine": "hv"}, "no model is called 'hv'"),
         ({"workers": 0}, "out of range"),
+        ({"workers": "two"}, "option workers cannot be 'two'"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:

@@ -32,6 +32,7 @@ Examples:
   harness run --tasks chartqa,mmstar --model Qwen/Qwen2.5-VL-3B-Instruct --data hub
   harness run --suite paper --model ./my-checkpoint --data ~/LMUData --limit 200
   harness run --suite full --model ./my-checkpoint --backend vllm --backend-option tensor_parallel_size=4
+  harness run --suite full --model ./my-checkpoint --backend ray --ray-address head:6379 --backend-option workers=16
   harness run --model embedded/large --ablate blank --ablate shuffle
   harness run --recipe recipes/embedded.yaml --out runs/tonight
 
@@ -52,6 +53,8 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--backend", default="hf", show_default=True, help="Engine that answers (`harness models`).")
 @click.option("--backend-option", "backend_options", multiple=True, metavar="NAME=VALUE",
               help="An option of the backend (`harness models show BACKEND`). Repeatable.")  # fmt: skip
+@click.option("--ray-address", metavar="HOST:PORT", help="Head of the Ray cluster, for --backend ray.  [default:"
+              " RAY_ADDRESS, else this machine]")  # fmt: skip
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch may hold, prompt and answer.")
 @click.option("--limit", type=click.IntRange(min=1), help="About this many items a task, spread over its categories.")
 @click.option("--ablate", multiple=True, type=click.Choice(["blank", "shuffle", "blur"]),
@@ -65,8 +68,8 @@ The same command again resumes: what is stored is never inferred twice.
 def run(
     suite: str | None, suites_file: Path | None, tasks: str | None, models: tuple[str, ...], recipe: str | None,
     data: str | None, protocol: str, judge: str, backend: str, backend_options: tuple[str, ...],
-    batch_tokens: int | None, limit: int | None, ablate: tuple[str, ...], out: Path | None, max_error_rate: float,
-    skip_bad_rows: bool, reasoning_tags: str,
+    ray_address: str | None, batch_tokens: int | None, limit: int | None, ablate: tuple[str, ...], out: Path | None,
+    max_error_rate: float, skip_bad_rows: bool, reasoning_tags: str,
 ) -> None:  # fmt: skip
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
@@ -86,7 +89,9 @@ def run(
         raise click.UsageError("--ablate needs --model: a recipe's checkpoints can be named with it afterwards")
     if backend_options and not models:
         raise click.UsageError("--backend-option needs --model: a recipe says itself how its models run")
-    options = parse_options(backend_options)
+    if ray_address and backend != "ray":
+        raise click.UsageError("--ray-address needs --backend ray")
+    options = parse_options(backend_options) | ({"address": ray_address} if ray_address else {})
     if batch_tokens:
         options["batch_tokens"] = batch_tokens
     job = _Job(models, recipe or ("" if models else EMBEDDED), backend, options, ablate)

@@ -17,6 +17,7 @@ from typing import Any
 from harness import registry
 from harness.api import HarnessError, Image, Request, Response
 from harness.models.dealing import Dealer, Hand
+from harness.models.options import check_options
 from harness.models.preprocess import PROMPT_ERRORS
 from harness.models.ray_worker import Opened, Worker
 
@@ -35,13 +36,15 @@ def open_model(spec: str, **options: Any) -> RayModel:
     _import_ray()
     own = set(inspect.signature(RayModel).parameters) - {"name", "options"}
     mine = {name: options.pop(name) for name in own & set(options)}
+    check_options("ray", mine, RayModel)
     return RayModel(spec, options=options, **mine)
 
 
 class RayModel:
     """`workers` processes (None: as many as the cluster holds), each with a model of its own, as one Model.
 
-    `engine` answers in each (hf, vllm, or any backend with an option `window`), with `num_cpus` and `num_gpus` (None: one where the cluster has any).
+    `engine` answers in each (hf, vllm, or any backend with an option `window`), with `num_cpus` and `num_gpus`
+    (None: one where the cluster has any).
     `address` is HOST:PORT of the head (None: RAY_ADDRESS, else a cluster on this machine for the time of the run).
     `window` is what an engine may look at ahead (None: 64 requests, with a GPU 512).
 
@@ -264,6 +267,7 @@ def _connect(address: str | None, cpus: float) -> Any:
     ray = _import_ray()
     if ray.is_initialized():
         return ray
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")  # of workers that are ended: the first error is told
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     settings: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
