@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -84,8 +85,9 @@ def upstream_verdicts(
     log = work / f"{framework.name}.log"
     with log.open("w") as output:
         done = subprocess.run(
-            [python, HERE / framework.worker, cases, out], cwd=work, stdout=output, stderr=output, check=False
-        )
+            [python, HERE / framework.worker, cases, out], cwd=work, stdout=output, stderr=output, check=False,
+            env={**os.environ, "PYTHONHASHSEED": "0"},  # upstream prints sets
+        )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{framework.worker} failed:\n{log.read_text()[-3000:]}")
     with out.open(encoding="utf-8") as lines:
