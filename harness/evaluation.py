@@ -228,13 +228,8 @@ class Evaluator:
     # ------------------------------------------------------------ scoring
 
     def _score(self, plan: _Plan, fingerprint: str, stage: Mapping[str, Any]) -> None:
-        verdicts: list[Verdict | None] = [None] * len(plan.samples)
-        for index, verdict in score_all(
-            plan.rules, stored_answers(self.store, plan.samples, plan.keys, self._tags), self.judge
-        ):
-            verdicts[index] = verdict
-        plan.result = summarise(
-            plan.cell, plan.rules, plan.samples, plan.keys, [v for v in verdicts if v is not None], self.store,
+        plan.result = score_stored(
+            plan.cell, plan.rules, plan.samples, plan.keys, self.store, self.judge, self._tags,
             fingerprint=fingerprint, edition=plan.dataset.edition, data_sha256=plan.dataset.sha256, code=plan.code,
             skipped_rows=plan.dataset.skipped, inferred=plan.inferred, tokens=plan.tokens,
             seconds=time.monotonic() - plan.started, stage=stage,
@@ -309,19 +304,21 @@ class _Inbox:
 def stored_answers(
     store: Store, samples: Sequence[Sample], keys: Sequence[bytes], reasoning_tags: Sequence[tuple[str, str]]
 ) -> Iterator[tuple[Sample, Response]]:
-    """Samples with their stored responses, reasoning blocks cut off, a chunk in memory at a time."""
+    """Samples with what rules read of their stored responses, reasoning blocks cut off, a chunk in memory at a time."""
     for start in range(0, len(keys), _CHUNK):
-        found = store.responses(keys[start : start + _CHUNK])
+        found = store.texts(keys[start : start + _CHUNK])
         for sample, key in zip(samples[start : start + _CHUNK], keys[start : start + _CHUNK], strict=True):
-            response = found[key]
-            yield sample, replace(response, text=strip_reasoning(response.text, reasoning_tags))
+            said = found[key]
+            text = strip_reasoning(said.text, reasoning_tags)
+            yield sample, said if text == said.text else replace(said, text=text)
 
 
-def summarise(
-    cell: Cell, rules: Rules, samples: Sequence[Sample], keys: Sequence[bytes], verdicts: Sequence[Verdict],
-    store: Store, **provenance: Any,
+def score_stored(
+    cell: Cell, rules: Rules, samples: Sequence[Sample], keys: Sequence[bytes], store: Store, judge: Judge,
+    reasoning_tags: Sequence[tuple[str, str]] = REASONING_TAGS, **provenance: Any,
 ) -> Result:  # fmt: skip
-    """Aggregate a task's verdicts and put them with their provenance into the store."""
+    """Score a cell's stored responses, aggregate, and put the verdicts with their provenance into the store."""
+    verdicts, gold_missed = _verdicts(rules, samples, stored_answers(store, samples, keys, reasoning_tags), judge)
     items = [Scored(sample, verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
     metrics = rules.aggregate(items)
     random = sum(verdict.random for verdict in verdicts)
@@ -332,15 +329,29 @@ def summarise(
     result = Result(
         cell=cell, metrics=metrics, score_without_random=without, items=len(items), random=random,
         states=dict(Counter(str(verdict.state) for verdict in verdicts)), rules=rule_counts(verdicts),
-        gold_missed=_gold_missed(store, items, keys), **provenance,
+        gold_missed=gold_missed, **provenance,
     )  # fmt: skip
     rows = ((i, s.id, k, v) for i, (s, k, v) in enumerate(zip(samples, keys, verdicts, strict=True)))
     store.put_result(result, rows, metrics.units)
     return result
 
 
-def _gold_missed(store: Store, items: Sequence[Scored], keys: Sequence[bytes]) -> int:
-    """Items that scored 0 although the response states the gold."""
-    zero = [(item.sample, key) for item, key in zip(items, keys, strict=True) if item.verdict.score == 0]
-    answers = stored_answers(store, [sample for sample, _ in zero], [key for _, key in zero], REASONING_TAGS)
-    return sum(gold_named(sample, response.text) for sample, response in answers)
+def _verdicts(
+    rules: Rules, samples: Sequence[Sample], answers: Iterable[tuple[Sample, Response]], judge: Judge
+) -> tuple[list[Verdict], int]:
+    """The verdicts in the samples' order, and how many scored 0 although the response states the gold."""
+    undecided: dict[int, Response] = {}
+    verdicts: dict[int, Verdict] = {}
+    gold_missed = 0
+
+    def passing() -> Iterator[tuple[Sample, Response]]:
+        for index, answer in enumerate(answers):
+            undecided[index] = answer[1]
+            yield answer
+
+    for index, verdict in score_all(rules, passing(), judge):
+        verdicts[index] = verdict
+        response = undecided.pop(index)
+        if verdict.score == 0:
+            gold_missed += gold_named(samples[index], response.text)
+    return [verdicts[index] for index in range(len(samples))], gold_missed

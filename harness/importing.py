@@ -10,10 +10,9 @@ from harness import registry
 from harness.api import OFFICIAL, HarnessError, Judge, Sample, Task
 from harness.code import code_fingerprint
 from harness.data.imports.samples import Imported
-from harness.evaluation import stored_answers, summarise
+from harness.evaluation import score_stored
 from harness.judge.recorded import keep_answers, recorded_judge
-from harness.scoring.reasoning import REASONING_TAGS
-from harness.scoring.score import open_judge, score_all
+from harness.scoring.score import open_judge
 from harness.store import Cell, Result, Store
 
 
@@ -33,11 +32,9 @@ def import_responses(store: Store, task: Task, model: str, imported: Imported, p
         keep_answers(store, model, task.name, imported.judged)
         judge = recorded_judge(store, model, task.name)
     rules = registry.rules(task, protocol)
-    answers = stored_answers(store, imported.samples, keys, REASONING_TAGS)
-    verdicts = dict(score_all(rules, answers, judge))
-    return summarise(
-        Cell(model, task.name, protocol, judge.name), rules, imported.samples, keys,
-        [verdicts[index] for index in range(len(keys))], store, fingerprint=fingerprint, edition=imported.edition,
+    return score_stored(
+        Cell(model, task.name, protocol, judge.name), rules, imported.samples, keys, store, judge,
+        fingerprint=fingerprint, edition=imported.edition,
         data_sha256=_digest([_content(sample) for sample in imported.samples]), code=code_fingerprint(task, rules),
     )  # fmt: skip
 

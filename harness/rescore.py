@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import registry
-from harness.api import Judge, Response, Sample, Verdict
+from harness.api import Judge, Verdict
 from harness.code import code_fingerprint
-from harness.evaluation import stored_answers, summarise
+from harness.evaluation import score_stored
 from harness.judge.recorded import NAME as RECORDED
 from harness.judge.recorded import recorded_judge
 from harness.scoring.reasoning import REASONING_TAGS
-from harness.scoring.score import open_judge, score_all
+from harness.scoring.score import open_judge
 from harness.store import Cell, Result, Store
 
 
@@ -50,13 +50,11 @@ def rescore(
             if skip_missing and not registry.covers(protocol, task):
                 continue
             rules = registry.rules(task, protocol)
-            answers: Iterator[tuple[Sample, Response]] = stored_answers(store, samples, keys, reasoning_tags)
-            by_index = dict(score_all(rules, answers, opened))
             results.append(
-                summarise(
-                    Cell(source.cell.model, task.name, protocol, opened.name), rules, samples, keys,
-                    [by_index[i] for i in range(len(samples))], store, fingerprint=source.fingerprint,
-                    edition=source.edition, data_sha256=source.data_sha256, code=code_fingerprint(task, rules),
+                score_stored(
+                    Cell(source.cell.model, task.name, protocol, opened.name), rules, samples, keys, store, opened,
+                    reasoning_tags, fingerprint=source.fingerprint, edition=source.edition,
+                    data_sha256=source.data_sha256, code=code_fingerprint(task, rules),
                     skipped_rows=source.skipped_rows, stage=source.stage,
                 )
             )  # fmt: skip

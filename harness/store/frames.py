@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.store.results import Result
 from harness.store.store import Store
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
 
 _ITEMS = """
 SELECT c.model, c.task, c.protocol, c.judge, v.sample_id AS id, s.cluster, v.state, v.score, v.extracted, v.rule,
@@ -28,6 +32,11 @@ _UNITS = """
 SELECT c.model, c.task, c.protocol, c.judge, u.id, u.cluster, u.score, u.weight
 FROM units u JOIN cells c ON c.id = u.cell ORDER BY c.id, u.position
 """
+
+#: Columns of the exports that are not text.
+_NUMBERS = {
+    "score": "float64", "weight": "float64", "random": "int64", "prompt_tokens": "int64", "tokens": "int64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,8 +67,33 @@ def load_run(path: Path | str) -> LoadedRun:
 
 
 def export(store: Store) -> None:
-    """Write items.parquet and units.parquet beside the database, each whole or not at all."""
+    """Write items.parquet and units.parquet beside the database, each whole or not at all; memory stays flat."""
+    import pyarrow
+    from pyarrow import parquet
+
     for name, query in (("items", _ITEMS), ("units", _UNITS)):
         part = store.folder / f".{name}.parquet.part"
-        store.frame(query).to_parquet(part, index=False)
+        columns, batches = store.rows(query)
+        schema = pyarrow.schema([(column, _NUMBERS.get(column, "large_string")) for column in columns])
+        with parquet.ParquetWriter(part, schema) as out:
+            for rows in batches:
+                values = zip(*rows, strict=True)
+                arrays = [_array(column, field.type) for column, field in zip(values, schema, strict=True)]
+                out.write_batch(pyarrow.record_batch(arrays, schema=schema))
         part.replace(store.folder / f"{name}.parquet")
+
+
+def _array(values: Sequence[Any], kind: pyarrow.DataType) -> pyarrow.Array:
+    """A column from its buffers: pyarrow.array would import pandas, which takes longer than the whole export.
+
+    No value is NULL: a verdict has its response and its item.
+    """
+    import pyarrow
+
+    if kind == pyarrow.large_string():
+        texts = [value.encode() for value in values]
+        ends = array("q", accumulate(map(len, texts), initial=0))
+        buffers = [None, pyarrow.py_buffer(ends), pyarrow.py_buffer(b"".join(texts))]
+    else:
+        buffers = [None, pyarrow.py_buffer(array("d" if kind == pyarrow.float64() else "q", values))]
+    return pyarrow.Array.from_buffers(kind, len(values), buffers)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _FILE = "run.sqlite"
+_BATCH = 16_384  # rows in memory while a table is exported
 
 
 class Store:
@@ -130,6 +131,17 @@ class Store:
             names = [column[0] for column in cursor.description]
             return pandas.DataFrame.from_records(cursor.fetchall(), columns=names)
 
+    def rows(self, query: str) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+        """The column names of a SELECT and its rows, some thousand at a time."""
+        with self._errors():
+            cursor = self._db.execute(query)
+        return [column[0] for column in cursor.description], self._batches(cursor)
+
+    def _batches(self, cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
+        with self._errors():
+            while rows := cursor.fetchmany(_BATCH):
+                yield rows
+
     # ------------------------------------------------------------ samples
 
     def add_samples(self, task: str, samples: Iterable[Sample]) -> None:
@@ -174,6 +186,13 @@ class Store:
                 for row in self._db.execute(query, some):
                     found[row[0]] = _response(row)
         return found
+
+    def texts(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
+        """As `responses`, but only what rules read: text, finish and error."""
+        marks = ",".join("?" * len(keys))
+        query = f"SELECT key, text, finish, error FROM responses WHERE sample_index = 0 AND key IN ({marks})"  # noqa: S608
+        with self._errors():
+            return {key: Response(t, finish, error=error) for key, t, finish, error in self._db.execute(query, keys)}
 
     def answered(self, keys: Sequence[bytes]) -> set[bytes]:
         """Which keys have a response that is not an error; an error is asked again when a run resumes."""
