@@ -328,7 +328,7 @@ def score_stored(
         without = rules.aggregate(wrong).score
     result = Result(
         cell=cell, metrics=metrics, score_without_random=without, items=len(items), random=random,
-        states=dict(Counter(str(verdict.state) for verdict in verdicts)), rules=rule_counts(verdicts),
+        states={str(state): n for state, n in Counter(verdict.state for verdict in verdicts).items()}, rules=rule_counts(verdicts),
         gold_missed=gold_missed, **provenance,
     )  # fmt: skip
     rows = ((i, s.id, k, v) for i, (s, k, v) in enumerate(zip(samples, keys, verdicts, strict=True)))

@@ -42,9 +42,9 @@ def rescore(
     results: list[Result] = []
     for source in sources(store):
         opened = named or recorded_judge(store, source.cell.model, source.cell.task)
-        rows = store.verdicts(source.cell)
+        rows = store.keys(source.cell)
         kept = store.samples(source.cell.task)
-        samples, keys = [kept[id] for id, _, _ in rows], [key for _, key, _ in rows]
+        samples, keys = [kept[id] for id, _ in rows], [key for _, key in rows]
         task = registry.task(source.cell.task)
         for protocol in protocols:
             if skip_missing and not registry.covers(protocol, task):

@@ -26,4 +26,7 @@ def gold_named(sample: Sample, text: str) -> bool:
 
 def rule_counts(verdicts: Iterable[Verdict]) -> Mapping[str, int]:
     """How many items each rule decided, the most frequent first; "none" where no rule did."""
-    return dict(Counter(_DETAIL.sub(" by judge", v.rule) or "none" for v in verdicts).most_common())
+    counts: Counter[str] = Counter()
+    for rule, items in Counter(verdict.rule for verdict in verdicts).items():
+        counts[_DETAIL.sub(" by judge", rule) or "none"] += items
+    return dict(counts.most_common())

@@ -242,6 +242,15 @@ class Store:
             )
             return [(id, key, Verdict(State(s), x, e, r, bool(d), n)) for id, key, s, x, e, r, d, n in rows]
 
+    def keys(self, cell: Cell) -> list[tuple[str, bytes]]:
+        """(sample id, response key) of a cell's items, in the data set's order."""
+        with self._errors():
+            return self._db.execute(
+                "SELECT sample_id, key FROM verdicts JOIN cells ON cells.id = cell"
+                " WHERE model = ? AND task = ? AND protocol = ? AND judge = ? ORDER BY position",
+                cell,
+            ).fetchall()
+
     def units(self, cell: Cell) -> list[Unit]:
         """The units of a cell: what paired statistics compare."""
         with self._errors():
