@@ -328,8 +328,8 @@ def score_stored(
         without = rules.aggregate(wrong).score
     result = Result(
         cell=cell, metrics=metrics, score_without_random=without, items=len(items), random=random,
-        states={str(state): n for state, n in Counter(verdict.state for verdict in verdicts).items()}, rules=rule_counts(verdicts),
-        gold_missed=gold_missed, **provenance,
+        states={str(state): n for state, n in Counter(verdict.state for verdict in verdicts).items()},
+        rules=rule_counts(verdicts), gold_missed=gold_missed, **provenance,
     )  # fmt: skip
     rows = ((i, s.id, k, v) for i, (s, k, v) in enumerate(zip(samples, keys, verdicts, strict=True)))
     store.put_result(result, rows, metrics.units)
