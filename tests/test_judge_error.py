@@ -127,6 +127,21 @@ def test_calibrated_on_real_grades_the_corrected_scores_hold_gpt4s(graded: Path)
     assert comparison["verdict"] == "no difference found"
 
 
+def test_calibrated_under_another_protocol(graded: Path) -> None:
+    """lmms-eval asks the same judge the same of MM-Vet, and a task that it does not have is an error."""
+    protocol = ("--protocol", "lmms-eval@0.7.2")
+    for judge in ("recorded", "rule"):
+        assert invoke("score", graded, "--judge", judge, *protocol).exit_code == 0
+    done = invoke("judge", "calibrate", graded, "--judge", "rule", "--run", graded, "--json", *protocol)
+    official = invoke("judge", "calibrate", graded, "--judge", "rule", "--run", graded, "--json")
+    found, known = json.loads(done.stdout), json.loads(official.stdout)
+    assert found["protocol"] == "lmms-eval@0.7.2"
+    assert found["calibration"] == known["calibration"]
+    assert [(s["model"], s["n"]) for s in found["scores"]] == [("llava", 218), ("instructblip", 218)]
+    none = invoke("judge", "calibrate", graded, "--judge", "rule", "--protocol", "vlmevalkit@2026-08").output
+    assert "under the protocol vlmevalkit@2026-08" in none
+
+
 def test_shown_for_people(graded: Path) -> None:
     shown = invoke("judge", "calibrate", graded, "--judge", "rule", "--run", graded).output
     assert "sensitivity" in shown

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.api import Ask, HarnessError, Judge, Response, Rules, Sample, State, Verdict
+from harness.api import OFFICIAL, Ask, HarnessError, Judge, Response, Rules, Sample, State, Verdict
 from harness.evaluation import stored_answers
 from harness.judge.recorded import NAME as RECORDED
 from harness.rescore import sources
@@ -24,8 +24,6 @@ from harness.store import Cell, Store
 
 #: A score from which on an item counts as right; grades between 0 and 1 are cut here.
 THRESHOLD = 0.5
-#: Judges are measured under the tasks' own rules.
-PROTOCOL = "official"
 
 
 @dataclass(frozen=True)
@@ -61,26 +59,28 @@ class Judged:
 # ---------------------------------------------------------------- labels
 
 
-def labels_of_run(folder: Path, reference: str = RECORDED) -> list[Labelled]:
-    """The items of a run on which the judge `reference` decided, under the protocol official."""
+def labels_of_run(folder: Path, reference: str = RECORDED, protocol: str = OFFICIAL) -> list[Labelled]:
+    """The items of a run on which the judge `reference` decided under a protocol."""
     found: list[Labelled] = []
     with Store(folder, write=False) as store:
         cells = [result.cell for result in store.results() if result.cell.judge == reference]
         for cell in cells:
-            if cell.protocol == PROTOCOL:
+            if cell.protocol == protocol:
                 found.extend(_labelled(store, cell))
     if not found:
         raise HarnessError(
-            f"{folder} has no item that the judge {reference!r} decided under the protocol {PROTOCOL}",
-            f"`harness score {folder} --judge {reference}`, or import a run with its grades (`harness import`)",
+            f"{folder} has no item that the judge {reference!r} decided under the protocol {protocol}",
+            f"`harness score {folder} --protocol {protocol} --judge {reference}`, or import a run with its grades "
+            "(`harness import`)",
         )
     return found
 
 
 def _labelled(store: Store, cell: Cell) -> Iterator[Labelled]:
+    rules = _rules(cell.task, cell.protocol)
     for sample, response, verdict in _scored(store, cell):
         # What the reference did not read is wrong in truth, too; only where it failed the truth is not known.
-        if verdict.state not in (State.JUDGE_FAILED, State.ERROR) and asks_judge(_rules(cell.task), sample, response):
+        if verdict.state not in (State.JUDGE_FAILED, State.ERROR) and asks_judge(rules, sample, response):
             yield Labelled(cell.task, cell.model, sample, response, verdict.score)
 
 
@@ -93,8 +93,8 @@ def _scored(store: Store, cell: Cell) -> Iterator[tuple[Sample, Response, Verdic
         yield sample, response, verdict
 
 
-def _rules(task: str) -> Rules:
-    return registry.rules(registry.task(task), PROTOCOL)
+def _rules(task: str, protocol: str) -> Rules:
+    return registry.rules(registry.task(task), protocol)
 
 
 def asks_judge(rules: Rules, sample: Sample, response: Response) -> bool:
@@ -144,11 +144,11 @@ def _label(row: dict[str, Any], number: int) -> Labelled:
 # ---------------------------------------------------------------- the judge on labelled items
 
 
-def judge_labels(labels: Sequence[Labelled], judge: Judge) -> list[Judged]:
-    """The judge's scores of the labelled responses that are left to it, task by task."""
+def judge_labels(labels: Sequence[Labelled], judge: Judge, protocol: str = OFFICIAL) -> list[Judged]:
+    """The judge's scores of the labelled responses that a protocol leaves to it, task by task."""
     found = []
     for task in dict.fromkeys(label.task for label in labels):
-        rules = _rules(task)
+        rules = _rules(task, protocol)
         items = [x for x in labels if x.task == task and asks_judge(rules, x.sample, x.response)]
         verdicts = dict(score_all(rules, [(item.sample, item.response) for item in items], judge))
         kept = [i for i in range(len(items)) if verdicts[i].state is not State.JUDGE_FAILED]
@@ -175,22 +175,22 @@ class JudgedCell:
     failed: int
 
 
-def judged_cells(folder: Path, judge: str, tasks: set[str]) -> list[JudgedCell]:
-    """What the judge said in a run; HarnessError if it scored none of the tasks there."""
+def judged_cells(folder: Path, judge: str, tasks: set[str], protocol: str = OFFICIAL) -> list[JudgedCell]:
+    """What the judge said in a run under a protocol; HarnessError if it scored none of the tasks there."""
     with Store(folder, write=False) as store:
         scored = {r.cell for r in store.results()}
-        wanted = [Cell(s.cell.model, s.cell.task, PROTOCOL, judge) for s in sources(store) if s.cell.task in tasks]
+        wanted = [Cell(s.cell.model, s.cell.task, protocol, judge) for s in sources(store) if s.cell.task in tasks]
         found = [_judged_cell(store, cell) for cell in wanted if cell in scored]
     if not found:
         raise HarnessError(
-            f"in {folder} the judge {judge!r} scored none of {', '.join(sorted(tasks))} under the protocol {PROTOCOL}",
-            f"`harness score {folder} --judge {judge}`",
+            f"in {folder} the judge {judge!r} scored none of {', '.join(sorted(tasks))} under the protocol {protocol}",
+            f"`harness score {folder} --protocol {protocol} --judge {judge}`",
         )
     return found
 
 
 def _judged_cell(store: Store, cell: Cell) -> JudgedCell:
-    rules = _rules(cell.task)
+    rules = _rules(cell.task, cell.protocol)
     ruled: list[float] = []
     judged: dict[str, tuple[float, str]] = {}
     failed = 0
