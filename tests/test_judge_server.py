@@ -301,13 +301,14 @@ def test_the_papers_two_calls(server: Server) -> None:
     assert "It is right." in asked(server.bodies[1])
 
 
-def test_a_local_checkpoint_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tiny_models import checkpoint
+@pytest.mark.parametrize("family", ["internvl", "language"])
+def test_a_local_checkpoint_as_judge(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tiny_models import checkpoint, language_model
 
     from harness.models.hf import HFModel
 
     monkeypatch.setenv("MASTERS_HARNESS_CACHE", str(tmp_path / "cache"))
-    folder = checkpoint("internvl", tmp_path / "model")
+    folder = language_model(tmp_path / "model") if family == "language" else checkpoint(family, tmp_path / "model")
     opened = open_judge(f"hf:{folder}?device=cpu&dtype=float32")
     questions = [Ask("grade", f"item {i}", system="Be brief.", max_tokens=4) for i in range(3)]
     answers = opened.answer(questions)
@@ -315,3 +316,30 @@ def test_a_local_checkpoint_as_judge(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(HFModel, "generate", lambda self, requests: iter(()))
     assert opened.answer(questions) == answers
     assert isinstance(opened.answer([Ask("grade", "new")])[0], JudgeFailed)
+
+
+def test_a_language_model_judges_as_transformers_generates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+    from tiny_models import language_model
+
+    monkeypatch.setenv("MASTERS_HARNESS_CACHE", str(tmp_path / "cache"))
+    folder = language_model(tmp_path / "model")
+    asked = [Ask("match", f"Is {i} the same as {i * i}?", system="Be brief.", max_tokens=6) for i in range(5)]
+    said = open_judge(f"hf:{folder}?device=cpu&dtype=float32").answer(asked)
+    words = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    for ask, answer in zip(asked, said, strict=True):
+        chat = [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.prompt}]
+        inputs = words.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        tokens = model.generate(**inputs, max_new_tokens=6, do_sample=False)[0, inputs["input_ids"].shape[1] :]
+        assert answer == words.decode(tokens, skip_special_tokens=True)
+    assert len(set(said)) > 1
+
+
+def test_a_language_model_is_no_model_to_evaluate(tmp_path: Path) -> None:
+    from tiny_models import language_model
+
+    from harness.models.hf import open_model
+
+    with pytest.raises(HarnessError, match="image"):
+        open_model(str(language_model(tmp_path / "model")))

@@ -239,6 +239,10 @@ def build(family: str, seed: int = 0) -> tuple[Any, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model, processor = FAMILIES[family]()
+    return _drawn(model, processor.tokenizer, seed), processor
+
+
+def _drawn(model: Any, words: Any, seed: int) -> Any:
     draws = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
@@ -246,10 +250,8 @@ def build(family: str, seed: int = 0) -> tuple[Any, Any]:
                 parameter.normal_(0.0, 0.15, generator=draws)
             elif not name.endswith("norm.weight"):
                 parameter.add_(torch.randn(parameter.shape, generator=draws) * 0.02)
-    model.generation_config = hf.GenerationConfig(
-        eos_token_id=processor.tokenizer.eos_token_id, pad_token_id=processor.tokenizer.pad_token_id
-    )
-    return model.eval(), processor
+    model.generation_config = hf.GenerationConfig(eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id)
+    return model.eval()
 
 
 def checkpoint(family: str, folder: Path, seed: int = 0) -> Path:
@@ -260,3 +262,19 @@ def checkpoint(family: str, folder: Path, seed: int = 0) -> Path:
         model.save_pretrained(path)
         processor.save_pretrained(path)
     return path
+
+
+def language_model(folder: Path, seed: int = 0) -> Path:
+    """Save a tiny Qwen2 without eyes; its template, as theirs do, adds a turn's content to a text."""
+    words = tokenizer({})
+    words.chat_template = (
+        "{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}"
+        "{{ message['content'] + '<|im_end|>\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = hf.Qwen2ForCausalLM(_text(hf.Qwen2Config, words))
+    _drawn(model, words, seed).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder

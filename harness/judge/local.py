@@ -1,4 +1,7 @@
-"""The judges `hf` and `vllm`: a checkpoint on this machine, through the backend of that name."""
+"""The judges `hf` and `vllm`: a checkpoint on this machine, through the backend of that name.
+
+Judges are asked with text only, so a language model serves as well as a vision-language one.
+"""
 
 from __future__ import annotations
 
@@ -29,5 +32,5 @@ def open_vllm(spec: str = "") -> ModelJudge:
 
 def _judge(backend: str, spec: str, known: Options) -> ModelJudge:
     checkpoint, options = parse_spec(backend, spec, known)
-    model: Model = registry.load("models", backend)(checkpoint, **options)
+    model: Model = registry.load("models", backend)(checkpoint, text_only=True, **options)
     return ModelJudge(model, f"{backend}:{checkpoint}")

@@ -29,16 +29,17 @@ def open_model(spec: str, **options: Any) -> HFModel:
     """Load a checkpoint: a folder, `embedded/<name>`, or a hub id `owner/name[@revision]`.
 
     Options: `device` (auto, cpu, cuda, cuda:1, or a device_map such as balanced), `dtype` (auto, float32, bfloat16,
-    float16), `attention` (auto, sdpa, flash_attention_2, eager), `preprocessor` (one to share), and those of HFModel.
+    float16), `attention` (auto, sdpa, flash_attention_2, eager), `preprocessor` (one to share), `text_only` (no prompt
+    will hold an image: a language model will do), and those of HFModel.
     Raises HarnessError with a remedy for whatever cannot be loaded.
     """
     folder = resolve(spec)
-    loading = {"device": "auto", "dtype": "auto", "attention": "auto"}
-    place, dtype, attention = (options.pop(name, value) for name, value in loading.items())
+    loading = {"device": "auto", "dtype": "auto", "attention": "auto", "text_only": False}
+    place, dtype, attention, text_only = (options.pop(name, value) for name, value in loading.items())
     preprocessor = options.pop("preprocessor", None)
     check_options("hf", options, HFModel, *loading)
-    preprocessor = preprocessor or Preprocessor(load_processor(folder))
-    module = load_module(folder, place, dtype, attention)
+    preprocessor = preprocessor or Preprocessor(load_processor(folder, text_only))
+    module = load_module(folder, place, dtype, attention, text_only)
     mark = checkpoint_fingerprint(folder, str(module.dtype))
     return HFModel(module, preprocessor, **{"name": spec, "fingerprint": lambda: mark, **options})
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from harness import registry
 from harness.api import HarnessError
+from harness.models.text_only import TextProcessor
 
 EMBEDDED = "embedded/"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
@@ -68,13 +69,15 @@ def _download(spec: str) -> Path:
         ) from error
 
 
-def load_processor(folder: Path) -> Any:
-    """The checkpoint's own processor; HarnessError where it has none."""
+def load_processor(folder: Path, text_only: bool = False) -> Any:
+    """The checkpoint's own processor; HarnessError where it has none. With `text_only` a tokenizer will do."""
     try:
         processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         remedy = "copy processor_config.json, preprocessor_config.json and the tokenizer's files from the base model"
         raise HarnessError(f"model {folder}: its processor cannot be loaded: {_first_line(error)}", remedy) from error
+    if text_only and isinstance(processor, transformers.PreTrainedTokenizerBase):
+        return TextProcessor(processor)
     if not isinstance(processor, transformers.ProcessorMixin):
         raise HarnessError(
             f"model {folder} has a {type(processor).__name__} but no image processor",
@@ -83,11 +86,13 @@ def load_processor(folder: Path) -> Any:
     return processor
 
 
-def load_module(folder: Path, device: str, dtype: str, attention: str) -> Any:
+def load_module(folder: Path, device: str, dtype: str, attention: str, text_only: bool = False) -> Any:
     """The checkpoint as a module in eval mode. `dtype` auto: bf16 on CUDA, fp32 on CPU; `attention` auto: flash where
-    it is installed and the model has it, else transformers' own choice (sdpa where the model has it).
+    it is installed and the model has it, else transformers' own choice (sdpa where the model has it). With `text_only`
+    a language model will do.
     """
     config = _config(folder)
+    auto = _auto_class(folder, config, text_only)
     _check_weights(folder)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -96,13 +101,13 @@ def load_module(folder: Path, device: str, dtype: str, attention: str) -> Any:
         raise HarnessError(f"dtype {dtype!r} is unknown", "use auto, float32, bfloat16 or float16")
     arguments: dict[str, Any] = {"dtype": kind, "device_map": device}
     if attention == "auto":
-        cls = transformers.AutoModelForImageTextToText._model_mapping[type(config)]
+        cls = auto._model_mapping[type(config)]
         if device != "cpu" and find_spec("flash_attn") and getattr(cls, "_supports_flash_attn", False):
             arguments["attn_implementation"] = "flash_attention_2"
     else:
         arguments["attn_implementation"] = attention
     try:
-        module, found = transformers.AutoModelForImageTextToText.from_pretrained(
+        module, found = auto.from_pretrained(
             folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
             output_loading_info=True, **arguments,
         )  # fmt: skip
@@ -132,12 +137,21 @@ def _config(folder: Path) -> Any:
             "use a checkpoint in transformers' own format (often named <model>-hf), or upgrade transformers; "
             "code from the checkpoint is never run",
         ) from error
-    if type(config) not in transformers.AutoModelForImageTextToText._model_mapping:
-        raise HarnessError(
-            f"model {folder} ({config.model_type}) does not read images and text to write text",
-            "give a vision-language checkpoint that transformers' AutoModelForImageTextToText loads",
-        )
     return config
+
+
+def _auto_class(folder: Path, config: Any, text_only: bool) -> Any:
+    """The family of models that a config belongs to, the vision-language one first."""
+    if type(config) in transformers.AutoModelForImageTextToText._model_mapping:
+        return transformers.AutoModelForImageTextToText
+    if text_only and type(config) in transformers.AutoModelForCausalLM._model_mapping:
+        return transformers.AutoModelForCausalLM
+    reads = "text" if text_only else "images and text"
+    raise HarnessError(
+        f"model {folder} ({config.model_type}) does not read {reads} to write text",
+        "give a vision-language checkpoint that transformers' AutoModelForImageTextToText loads"
+        + (", or a language model that AutoModelForCausalLM loads" if text_only else ""),
+    )
 
 
 def _check_weights(folder: Path) -> None:

@@ -18,6 +18,7 @@ from transformers import BatchFeature
 
 from harness.api import HarnessError, Image, Request
 from harness.models.fingerprint import processor_fingerprint
+from harness.models.text_only import TextProcessor
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
@@ -155,7 +156,9 @@ class Preprocessor:
     fast tokenizers must not be used by two threads at once.
     """
 
-    def __init__(self, processor: ProcessorMixin, image_cache: int = 256 << 20, prompt_cache: int = 256 << 20) -> None:
+    def __init__(
+        self, processor: ProcessorMixin | TextProcessor, image_cache: int = 256 << 20, prompt_cache: int = 256 << 20
+    ) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise HarnessError(
                 "the processor has no chat template, so the prompt's layout is unknown",
@@ -213,6 +216,8 @@ def _merging_once(processor: Any) -> Any:
 
     We always pass the same settings (return_tensors, add_special_tokens), which are the key.
     """
+    if isinstance(processor, TextProcessor):
+        return processor
     merge = processor._merge_kwargs
     known: dict[str, Any] = {}
 

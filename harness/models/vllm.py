@@ -15,6 +15,7 @@ from harness.api import HarnessError, Request, Response
 from harness.models.fingerprint import checkpoint_fingerprint
 from harness.models.load import load_processor, resolve
 from harness.models.preprocess import PROMPT_ERRORS, Preprocessor, prompt_key
+from harness.models.text_only import TextProcessor
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -23,8 +24,9 @@ def open_model(spec: str, **options: Any) -> VLLMModel:
     """Start an engine on a checkpoint: a folder, `embedded/<name>`, or a hub id `owner/name[@revision]`.
 
     Options: `dtype` (auto: as backend hf, so bfloat16 on CUDA and float32 on CPU), `window`, `max_images` of a prompt,
-    and any field of vLLM's EngineArgs: tensor_parallel_size, max_model_len, gpu_memory_utilization, max_num_seqs,
-    mm_processor_kwargs, enable_prefix_caching, ... HarnessError where vllm is missing or does not know an option.
+    `text_only` (no prompt will hold an image: a language model will do), and any field of vLLM's EngineArgs:
+    tensor_parallel_size, max_model_len, gpu_memory_utilization, max_num_seqs, mm_processor_kwargs, ...
+    HarnessError where vllm is missing or does not know an option.
     """
     options.pop("batch_tokens", None)  # the engine forms the batches
     try:
@@ -43,17 +45,20 @@ def open_model(spec: str, **options: Any) -> VLLMModel:
     if dtype not in _DTYPES:
         raise HarnessError(f"dtype {dtype!r} is unknown", f"use auto, {', '.join(_DTYPES)}")
     window, images = options.pop("window", 512), {"image": options.pop("max_images", 16)}
+    text_only = options.pop("text_only", False)
     fields = EngineArgs.__dataclass_fields__
     unknown = sorted(set(options) - set(fields))
     if unknown:
         raise HarnessError(f"vLLM {vllm.__version__} has no option {unknown[0]!r}", "see `vllm serve --help=all`")
-    preprocessor = Preprocessor(load_processor(folder))
+    processor = load_processor(folder, text_only)
+    if not isinstance(processor, TextProcessor):
+        options["limit_mm_per_prompt"] = images
     settings = {
-        "limit_mm_per_prompt": images, "logprobs_mode": "processed_logprobs", "disable_log_stats": True,
+        "logprobs_mode": "processed_logprobs", "disable_log_stats": True,
         "trust_remote_code": False, "load_format": "safetensors", "generation_config": "vllm", **options,
     }  # fmt: skip
     engine = LLMEngine.from_engine_args(EngineArgs(model=str(folder), dtype=dtype, **settings))
-    return VLLMModel(engine, preprocessor, folder, name=spec, window=window)
+    return VLLMModel(engine, Preprocessor(processor), folder, name=spec, window=window)
 
 
 class VLLMModel:
@@ -76,7 +81,8 @@ class VLLMModel:
         import vllm
 
         config = self.engine.model_config
-        engine = f"vllm {vllm.__version__} {config.max_model_len} {config.multimodal_config.mm_processor_kwargs}"
+        images = getattr(config.multimodal_config, "mm_processor_kwargs", None)  # a language model has no such config
+        engine = f"vllm {vllm.__version__} {config.max_model_len} {images}"
         files = checkpoint_fingerprint(self._folder, str(config.dtype))
         return hashlib.sha256(f"{engine} {files}".encode()).hexdigest()
 
