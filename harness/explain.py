@@ -12,7 +12,7 @@ from harness.judge.recorded import recorded_judge
 from harness.rescore import sources
 from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
 from harness.scoring.score import open_judge, score_all
-from harness.scoring.tried import Tried, watching
+from harness.scoring.tried import Heard, Tried, watching
 from harness.store import Cell, Result, Store
 
 
@@ -70,7 +70,8 @@ def _explained(store: Store, source: Result, item: str, key: bytes, judge: Judge
     for protocol in registry.protocols():
         if registry.covers(protocol, of):
             with watching() as tried[protocol]:
-                verdicts[protocol] = _verdict(of, protocol, sample, response, read, opened)
+                heard = Heard(opened, tried[protocol])
+                verdicts[protocol] = _verdict(of, protocol, sample, response, read, heard)
             if verdicts[protocol].random and protocol in kept:
                 verdicts[protocol] = kept[protocol]
     stored = frozenset(name for name, verdict in kept.items() if verdicts.get(name) == verdict)

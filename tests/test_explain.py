@@ -64,6 +64,37 @@ def test_one_item_under_every_protocol(run: Path) -> None:
     assert "unparsed" in rows["vlmevalkit@2026-08"]  # the letter is not among the last four words
 
 
+@pytest.mark.parametrize(
+    ("task", "protocol", "rule"),
+    [
+        ("realworldqa", "official", "score gave scored"),  # a rule written in the task's file
+        ("mmmu_pro_vision", "lmms-eval@0.7.2", "score_vision gave"),  # one in a protocol's
+        ("mmbench_en", "vlmevalkit@2026-08", "judge rule, asked to match, gave no rule of its own decides"),
+        ("mmmu", "official", "random pick gave one of A, B"),
+    ],
+)
+def test_every_step_is_listed(task: str, protocol: str, rule: str, tmp_path: Path) -> None:
+    evaluate(Says("It is hard to tell, all in all."), [task], out=tmp_path)
+    with Store(tmp_path, write=False) as store:
+        found = [id for id, s in store.samples(task).items() if bool(s.choices) is (task != "realworldqa")]
+    shown = harness("explain", tmp_path, found[0]).partition("readings tried")[2]
+    (steps,) = [line for line in shown.splitlines() if line.strip().startswith(f"{protocol}:")]
+    assert rule in steps
+
+
+def test_some_reading_is_listed_for_every_task_and_protocol(tmp_path: Path) -> None:
+    from harness import registry
+
+    evaluate(Says("It is hard to tell, all in all."), list(registry.tasks()), out=tmp_path, limit=1)
+    with Store(tmp_path, write=False) as store:
+        firsts = [(task.name, next(iter(store.samples(task.name)))) for task in registry.tasks()]
+    for task, item in firsts:
+        shown = harness("explain", tmp_path, item, "--task", task).partition("readings tried")[2]
+        assert len(shown.strip().splitlines()) > 2
+        for line in shown.splitlines():
+            assert ": none" not in line or task == "realworldqa", (task, line)
+
+
 def test_an_unknown_item_is_an_error(run: Path) -> None:
     result = CliRunner().invoke(main, ["explain", str(run), "nope"])
     assert result.exit_code == 1

@@ -95,5 +95,5 @@ def _print_verdicts(found: Explained, console: Console) -> None:
     console.print(table)
     click.echo("  readings tried, in order:")
     for protocol, tried in found.tried.items():
-        steps = " ; ".join(f"{step.rule} gave {step.returned}" for step in tried) or "none: the response as it stands"
+        steps = " ; ".join(f"{step.rule} gave {step.returned}" for step in tried) or "none: no rule looks at it"
         click.echo(plain(f"    {protocol}: {steps}"))
