@@ -69,9 +69,9 @@ def _explained(store: Store, source: Result, item: str, key: bytes, judge: Judge
     tried: dict[str, Sequence[Tried]] = {}
     for protocol in registry.protocols():
         if registry.covers(protocol, of):
-            with watching() as tried[protocol]:
-                heard = Heard(opened, tried[protocol])
-                verdicts[protocol] = _verdict(of, protocol, sample, response, read, heard)
+            with watching() as steps:
+                verdicts[protocol] = _verdict(of, protocol, sample, response, read, Heard(opened, steps))
+            tried[protocol] = steps
             if verdicts[protocol].random and protocol in kept:
                 verdicts[protocol] = kept[protocol]
     stored = frozenset(name for name, verdict in kept.items() if verdicts.get(name) == verdict)

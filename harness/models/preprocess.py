@@ -166,9 +166,9 @@ class Preprocessor:
             )
         self._images = _ByteCache(image_cache)
         self._prompts = _ByteCache(prompt_cache, keep_first=True)
-        self._source = copy.copy(processor)
-        if hasattr(processor, "image_processor"):
-            self._source.image_processor = _CachedImages(processor.image_processor, self._images)
+        self._source: Any = copy.copy(processor)
+        if hasattr(self._source, "image_processor"):
+            self._source.image_processor = _CachedImages(self._source.image_processor, self._images)
         self._local = threading.local()
         self._lock = threading.Lock()
         self.tokenizer = processor.tokenizer

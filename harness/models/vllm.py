@@ -52,7 +52,7 @@ def open_model(spec: str, **options: Any) -> VLLMModel:
         raise HarnessError(f"vLLM {vllm.__version__} has no option {unknown[0]!r}", "see `vllm serve --help=all`")
     processor = load_processor(folder, text_only)
     if not isinstance(processor, TextProcessor):
-        options["limit_mm_per_prompt"] = images
+        options.setdefault("limit_mm_per_prompt", images)
     settings = {
         "logprobs_mode": "processed_logprobs", "disable_log_stats": True,
         "trust_remote_code": False, "load_format": "safetensors", "generation_config": "vllm", **options,
