@@ -124,8 +124,8 @@ lmms-eval's bare functions return one number an item; ours return a verdict (sta
 which is the reading itself: there is no factor of ten to be had without remembering equal texts.
 
 The accuracies beside VLMEvalKit differ by .01, all by one rule: what stands behind "answer is" (upstream pull request
-1552, a67ace50 of June 2026; in the pin `vlmevalkit@2026-08`, not in the package 0.0.20). It is one of the ten forms, "The correct
-answer is **A**. The picture shows {} at the top.": to the mini items 65, 85, 125 and 135 (gold A, 100
+1552, a67ace50 of June 2026; in the pin `vlmevalkit@2026-08`, not in the package 0.0.20). It is one of the ten forms,
+"The correct answer is **A**. The picture shows {} at the top.": to the mini items 65, 85, 125 and 135 (gold A, 100
 responses) the package reads nothing and counts them wrong, to 105 and 165 (gold B, 50 responses) it reads the option
 text behind "shows" and counts them right; our rule reads A in all. All other scores are equal.
 
