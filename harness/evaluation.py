@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from harness import registry
+from harness import interrupt, registry
 from harness.api import OFFICIAL, Judge, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
 from harness.code import code_fingerprint
 from harness.data import Dataset, open_dataset
@@ -204,15 +204,16 @@ class Evaluator:
         if isinstance(model, Expecting):
             model.expect(self._missing(fingerprint, plans))
         scored = 0
-        try:
-            for index, response in model.generate(inbox.feed(fingerprint, plans)):
-                inbox.arrived(index, response)
-                while scored < len(plans) and plans[scored].answered:
-                    inbox.flush()
-                    self._score(plans[scored], fingerprint, stage)
-                    scored += 1
-        finally:
-            inbox.flush()
+        with interrupt.finishing():
+            try:
+                for index, response in model.generate(interrupt.until_asked(inbox.feed(fingerprint, plans))):
+                    inbox.arrived(index, response)
+                    while scored < len(plans) and plans[scored].answered:
+                        inbox.flush()
+                        self._score(plans[scored], fingerprint, stage)
+                        scored += 1
+            finally:
+                inbox.flush()
         for plan in plans[scored:]:
             self._score(plan, fingerprint, stage)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import io
 import multiprocessing
 import os
@@ -64,10 +65,22 @@ def test_a_killed_conversion_leaves_nothing_that_is_read(folder: Path, row: str)
     left = list((folder / "cache/data").iterdir())
     assert [path.name.partition("-")[0] for path in left] == ["making"]
     assert len(open_dataset(TOY, folder)) == ROWS
-    os.utime(left[0], (0, 0))  # left behind long ago: the next conversion removes it
+    assert not left[0].exists()
+
+
+def test_what_another_process_still_fills_is_left_alone_whatever_the_clock_says(folder: Path) -> None:
+    busy = folder / "cache/data/making-busy"
+    busy.mkdir(parents=True)
+    os.utime(busy, (0, 0))
+    handle = os.open(busy, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    open_dataset(TOY, folder)
+    assert busy.exists()
+    os.close(handle)
+    os.utime(busy, (2**33, 2**33))
     (folder / "TOY.tsv").touch()
     open_dataset(TOY, folder)
-    assert not left[0].exists()
+    assert not busy.exists()
 
 
 def test_a_full_disk_is_one_clear_sentence_and_leaves_nothing(folder: Path) -> None:

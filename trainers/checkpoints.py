@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from harness.api import HarnessError
 from trainers.recipe import Recipe
 
@@ -69,11 +71,18 @@ def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a new folder, then give it its name; what had the name before is replaced."""
     half = folder.with_name(f".{folder.name}.half")
     shutil.rmtree(half, ignore_errors=True)
-    half.mkdir(parents=True)
-    write(half)
-    if folder.exists():
-        shutil.rmtree(folder)
-    half.rename(folder)
+    try:
+        half.mkdir(parents=True)
+        write(half)
+        if folder.exists():
+            shutil.rmtree(folder)
+        half.rename(folder)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
+        shutil.rmtree(half, ignore_errors=True)
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise HarnessError(
+            f"cannot write {folder}: {reason}", "free disk space or make the folder writable; the same command resumes"
+        ) from error
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -84,11 +93,25 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     half.replace(path)
 
 
+def damaged(state: Path, file: Path, error: Exception) -> HarnessError:
+    """What a training says that cannot go on from what it finds."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return HarnessError(
+        f"{file} cannot be read: {reason}",
+        f"delete {state}; this method and seed are trained again, from the responses that are stored",
+    )
+
+
 class States:
     """The states of one training; the newest is kept."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "state"
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
 
     def save(self, position: Position, write: Callable[[Path], None]) -> None:
         """Keep a state: `write` puts model, optimizer and random states into the folder it is given."""
@@ -108,7 +131,10 @@ class States:
         number, folder = self._newest()
         if not number:
             return None
-        position = Position(**json.loads((folder / _POSITION).read_text(encoding="utf-8")))
+        try:
+            position = Position(**json.loads((folder / _POSITION).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise damaged(self._folder, folder / _POSITION, error) from error
         if position.recipe != recipe:
             raise HarnessError(
                 f"{self._folder.parent} holds a training by another recipe",

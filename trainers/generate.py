@@ -16,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from harness import interrupt
 from harness.api import Generation, HarnessError, Model, Request, Response
 from trainers.questions import TrainingQuestion
 from trainers.recipe import Sampling
@@ -108,22 +109,24 @@ class GenData:
         waiting: dict[int, list[Response]] = {}
         rows: list[dict[str, Any]] = []
         errors: list[str] = []
-        ready = 0
-        for at, response in model.generate(_requests(questions, missing, asked.generation)):
-            waiting.setdefault(at, []).append(response)
-            if len(waiting[at]) < asked.generation.n:
-                continue
-            question, answers = questions[missing[at]], waiting.pop(at)
-            failed = [answer for answer in answers if answer.finish == "error"]
-            if failed:
-                errors.append(f"question {question.sample.id}: {failed[0].error}")
-                continue
-            rows += [_row(question, asked, answer) for answer in answers]
-            ready += 1
-            if ready == batch:
+        requests = interrupt.until_asked(_requests(questions, missing, asked.generation))
+        with interrupt.finishing():
+            try:
+                for at, response in model.generate(requests):
+                    waiting.setdefault(at, []).append(response)
+                    if len(waiting[at]) < asked.generation.n:
+                        continue
+                    question, answers = questions[missing[at]], waiting.pop(at)
+                    failed = [answer for answer in answers if answer.finish == "error"]
+                    if failed:
+                        errors.append(f"question {question.sample.id}: {failed[0].error}")
+                        continue
+                    rows += [_row(question, asked, answer) for answer in answers]
+                    if len(rows) >= batch * asked.generation.n:
+                        store.append(rows)
+                        rows = []
+            finally:
                 store.append(rows)
-                rows, ready = [], 0
-        store.append(rows)
         self.generated += (len(missing) - len(errors)) * asked.generation.n
         if len(errors) == len(missing):
             raise HarnessError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ class StepLog:
         kept = []
         if path.is_file():
             for line in path.read_text(encoding="utf-8").splitlines():
-                if line.endswith("}") and json.loads(line)["step"] < steps_done:
-                    kept.append(line + "\n")
+                with suppress(ValueError):  # a line that a kill or a full disk has cut
+                    if json.loads(line)["step"] < steps_done:
+                        kept.append(line + "\n")
             half = path.with_suffix(".half")
             half.write_text("".join(kept), encoding="utf-8")
             half.replace(path)

@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-from harness.api import Model, Stage
+from harness import interrupt
+from harness.api import HarnessError, Model, Stage
 from harness.models.hf import open_model
-from trainers.checkpoints import Places, Position, States, recipe_key, write_json, write_whole
+from trainers.checkpoints import Places, Position, States, damaged, recipe_key, write_json, write_whole
 from trainers.context import Context
 from trainers.divergence import check_vocabularies, output_width
 from trainers.logs import RewardLog, StepLog, advantage_stats
@@ -82,13 +84,28 @@ class _Training:
             index = plan.spec.index
             if index < self._position.stage:
                 if self._recipe.train.engine != "zero3":
-                    load_weights(self._student.module, self._places.checkpoint(index))
+                    self._restore(self._places.checkpoint(index))
             else:
-                if saved is not None:
-                    self._context.accelerator.load_state(str(saved[1]))
-                    saved = None
-                self._train_stage(plan)
+                self._train_stage(plan, saved[1] if saved else None)
+                saved = None
             yield self._stage(plan)
+
+    def _restore(self, checkpoint: Path) -> None:
+        try:
+            load_weights(self._student.module, checkpoint)
+        except HarnessError as error:
+            raise damaged(self._states.folder, checkpoint, error) from error
+
+    def _resume(self, state: Path) -> None:
+        from accelerate.utils import load
+
+        accelerator = self._context.accelerator
+        draws = state / f"random_states_{accelerator.process_index}.pkl"
+        try:
+            load(str(draws))  # Accelerate itself goes on without random states that it cannot read
+            accelerator.load_state(str(state))
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+            raise damaged(self._states.folder, state, error) from error
 
     def _stage(self, plan: StagePlan) -> Stage:
         """The stage as the harness sees it: its model is the module in memory (under ZeRO-3: its checkpoint)."""
@@ -103,8 +120,12 @@ class _Training:
             self._context.method, record["name"], plan.spec.index, str(folder), model, record["budget"], record["meta"]
         )
 
-    def _train_stage(self, plan: StagePlan) -> None:
+    def _train_stage(self, plan: StagePlan, state: Path | None) -> None:
         resumed = self._position.stage == plan.spec.index and self._position.step > 0
+        # Responses that are missing in the middle of a stage are those of the student as the stage found it.
+        late = resumed and self._recipe.train.engine != "zero3"
+        if state is not None and not late:
+            self._resume(state)
         if not resumed:
             self._position = replace(self._position, stage=plan.spec.index, step=0)
             self._reset_optimizer(plan)
@@ -112,6 +133,8 @@ class _Training:
         before = plan.spec.index - 1
         checkpoint = self._places.checkpoint(before) if before >= 0 else self._student.folder
         self._responses.prepare(plan, teacher, checkpoint, self._student.mark(checkpoint))
+        if state is not None and late:
+            self._resume(state)
         signals = self._signals(plan, teacher)
         done = plan.first_step + self._position.step
         log = StepLog(self._places.own / "train.jsonl", done)
@@ -119,7 +142,7 @@ class _Training:
         if plan.spec.index == 0 and not resumed:
             self._preflight(plan, signals, teacher)
         try:
-            with training_mode(self._student.module):
+            with interrupt.finishing(), training_mode(self._student.module):
                 self._steps(plan, signals, log, rewards)
         finally:
             log.close()
@@ -141,10 +164,13 @@ class _Training:
             self._log(plan, number, rate, outcome, log)
             rewards.add(number, outcome.groups, outcome.rewards)
             last = place + 1 == len(plan.steps)
-            if last or (place + 1) % self._recipe.train.save_steps == 0:
+            # Processes of one training hear a signal at different steps, and could not save together.
+            stopping = interrupt.asked() and self._context.accelerator.num_processes == 1
+            if last or stopping or (place + 1) % self._recipe.train.save_steps == 0:
                 rewards.flush(number + 1)
-                if not last:
+                if stopping or not last:
                     self._save()
+            interrupt.check()
 
     # ------------------------------------------------------------ parts of a stage
 

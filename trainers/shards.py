@@ -49,7 +49,7 @@ class Shards:
         table = pa.Table.from_pylist([dict(row) for row in rows], schema=self._schema)
         path = self.folder / f"part-{self._writer:03d}-{len(self._files):06d}{_SUFFIX}"
         half = path.with_suffix(".half")
-        pq.write_table(table, half, compression="zstd")
+        pq.write_table(table, half, compression="zstd", write_page_checksum=True)
         with half.open("rb") as file:
             os.fsync(file.fileno())
         half.replace(path)
@@ -82,8 +82,9 @@ class Shards:
 
 def _table(path: Path, columns: list[str] | None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowInvalid) as error:
+        # By checksums: a flipped bit inside a compressed text would else be read as another text.
+        return pq.read_table(path, columns=columns, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
         raise HarnessError(
             f"{path} cannot be read: {error}", "delete this file; what it held is made again on the next run"
         ) from error

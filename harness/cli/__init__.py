@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from typing import NamedTuple
 
 import click
 
-from harness import __version__, registry
+from harness import __version__, interrupt, registry
 from harness.api import HarnessError
-
-INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+from harness.cli.machine import of_machine
 
 
 class Verb(NamedTuple):
@@ -94,14 +94,16 @@ class Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a verb; what the user can act on is shown as a sentence, not as a traceback."""
         try:
-            return super().invoke(ctx)
-        except HarnessError as error:
-            if ctx.params["debug"]:
+            with interrupt.listening():
+                return super().invoke(ctx)
+        except (HarnessError, OSError, MemoryError, RuntimeError) as error:
+            told = error if isinstance(error, HarnessError) else of_machine(error)
+            if told is None or ctx.params["debug"]:
                 raise
-            raise Failure(error) from error
-        except KeyboardInterrupt:
+            raise Failure(told) from error
+        except KeyboardInterrupt as error:
             click.echo("\nstopped; run the same command again to resume", err=True)
-            ctx.exit(INTERRUPTED)
+            ctx.exit(error.exit_code if isinstance(error, interrupt.Stopped) else 128 + signal.SIGINT)
 
 
 def _plugin(name: str) -> click.Command:

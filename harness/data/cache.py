@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import hashlib
 import inspect
 import os
 import re
 import shutil
-import time
 import uuid
 from pathlib import Path
 from types import FunctionType
@@ -21,7 +21,6 @@ from harness.data.rows import Build, Source
 
 _VERSION = 1  # of the layout and of the checks: a new number makes every entry anew
 _ENVIRONMENT = "MASTERS_HARNESS_CACHE"
-_STALE_S = 24 * 3600
 
 
 def cache_folder() -> Path:
@@ -46,9 +45,7 @@ def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tupl
         return entry, found
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _sweep(root)
-        made = _making(root)
-        made.mkdir()
+        made, lock = _begun(root)
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
@@ -63,6 +60,7 @@ def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tupl
         raise _unwritable(root, error) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
+        os.close(lock)
 
 
 def valid(entry: Path, key: str) -> Manifest | None:
@@ -100,12 +98,29 @@ def _making(root: Path) -> Path:
     return root / f"making-{uuid.uuid4().hex}"
 
 
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left behind a day ago."""
-    for left in root.glob("making-*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _STALE_S:
-                shutil.rmtree(left, ignore_errors=True)
+def _begun(root: Path) -> tuple[Path, int]:
+    """A new folder to convert into, locked while it is open; what killed processes left behind is removed.
+
+    A folder that somebody still fills is known by its lock, not by its age, which a clock that jumps would change.
+    """
+    door = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        for left in root.glob("making-*"):
+            with contextlib.suppress(OSError):
+                lock = os.open(left, os.O_RDONLY)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left, ignore_errors=True)
+                finally:
+                    os.close(lock)
+        made = _making(root)
+        made.mkdir()
+        lock = os.open(made, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return made, lock
+    finally:
+        os.close(door)
 
 
 def _function(build: Build) -> FunctionType:

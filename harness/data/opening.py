@@ -90,7 +90,7 @@ def _opened(source: Source, task: str, build: Build, limit: int | None, skip_bad
     entry, manifest = entry_of(source, task, build, keep_bad=skip_bad_rows)
     if manifest.bad and not skip_bad_rows:
         raise _bad_rows(manifest)
-    dataset = Dataset(entry, manifest, task, build, limit)
+    dataset = _read(entry, manifest, task, build, limit)
     if not len(dataset):
         reason = f"; {manifest.bad[0]}" if manifest.bad else ""
         raise HarnessError(
@@ -98,6 +98,15 @@ def _opened(source: Source, task: str, build: Build, limit: int | None, skip_bad
             "check that the file belongs to the task",
         )
     return dataset
+
+
+def _read(entry: Path, manifest: Manifest, task: str, build: Build, limit: int | None) -> Dataset:
+    import pyarrow as pa
+
+    try:
+        return Dataset(entry, manifest, task, build, limit)
+    except (OSError, pa.ArrowException) as error:
+        raise HarnessError(f"{entry} is damaged: {error}", "delete this folder; it is made again") from error
 
 
 def _bad_rows(manifest: Manifest) -> HarnessError:

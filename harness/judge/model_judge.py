@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness import interrupt
 from harness.api import Ask, Generation, HarnessError, Model, Request, Response
 from harness.data.cache import cache_folder
 from harness.judge.cache import AnswerCache, OpenCache, answer_key
@@ -48,6 +49,7 @@ class ModelJudge:
                 answers[keys[index]] = failure or response.text
                 if failure is None:
                     cache.put(keys[index], self.name, response.text)
+                interrupt.check()
         except HarnessError as error:  # the server refuses the key, knows no such model: nothing more will come
             reason = JudgeFailed(error.message, error.remedy)
         return {key: answers.get(key, reason) for key in keys}

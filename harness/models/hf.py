@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from harness import interrupt
 from harness.api import HarnessError, Request, Response
 from harness.models.decode import Row, decode, sampling_key
 from harness.models.fingerprint import checkpoint_fingerprint, module_fingerprint
@@ -87,6 +88,7 @@ class HFModel:
             for ready in ahead:
                 yield from self._failed(ready)
                 while batch := self._next_batch(ready):
+                    interrupt.check()
                     yield from self._run(batch)
                     if not ready.exhausted:
                         break

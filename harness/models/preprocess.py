@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: What a broken image or prompt makes decoders, chat templates and processors raise.
 PROMPT_ERRORS = (
     OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, SyntaxError, HarnessError, TemplateError,
-    Pillow.DecompressionBombError,
+    Pillow.DecompressionBombError, MemoryError,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.api import HarnessError
 from harness.store.results import Result
 from harness.store.store import Store
 
@@ -63,7 +64,13 @@ def load_run(path: Path | str) -> LoadedRun:
         results = store.results()
         items, units = store.frame(_ITEMS), store.frame(_UNITS)
     manifest = folder / "manifest.json"
-    return LoadedRun(folder, results, items, units, json.loads(manifest.read_text()) if manifest.exists() else None)
+    try:
+        stated = json.loads(manifest.read_text(encoding="utf-8")) if manifest.exists() else None
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"{manifest} cannot be read: {error}", "delete it; the same `harness run` writes it again"
+        ) from error
+    return LoadedRun(folder, results, items, units, stated)
 
 
 def export(store: Store) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _FILE = "run.sqlite"
 _BATCH = 16_384  # rows in memory while a table is exported
+_DAMAGED = "the file was damaged by something else: restore it from a copy or use a new folder"
 
 
 class Store:
@@ -92,10 +93,19 @@ class Store:
                 "SQLITE_FULL": "free disk space and run the same command again: it resumes",
                 "SQLITE_READONLY": "make the folder writable or choose another with --out",
                 "SQLITE_CANTOPEN": "check that the folder exists and is writable, or choose another with --out",
-                "SQLITE_NOTADB": "the file was damaged by something else: restore it from a copy or use a new folder",
-                "SQLITE_CORRUPT": "the file was damaged by something else: restore it from a copy or use a new folder",
+                "SQLITE_NOTADB": _DAMAGED,
+                "SQLITE_CORRUPT": _DAMAGED,
             }.get(code, "look at the disk; run the same command again: what was stored is kept")
             raise HarnessError(f"cannot use {self.folder / _FILE}: {error} ({code})", remedy) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """As `_errors`, and for what SQLite cannot see: bytes inside a row that are not what was written."""
+        try:
+            with self._errors():
+                yield
+        except (ValueError, TypeError, KeyError) as error:
+            raise HarnessError(f"{self.folder / _FILE} holds a row that cannot be read: {error}", _DAMAGED) from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -112,7 +122,7 @@ class Store:
 
     def meta(self) -> dict[str, Any]:
         """All values kept by `set_meta`."""
-        with self._errors():
+        with self._reading():
             return {name: json.loads(value) for name, value in self._db.execute("SELECT name, value FROM meta")}
 
     def add_usage(self, model: str, counts: Mapping[str, float]) -> None:
@@ -126,7 +136,7 @@ class Store:
         """The rows of a SELECT as a pandas frame."""
         import pandas
 
-        with self._errors():
+        with self._reading():
             cursor = self._db.execute(query)
             names = [column[0] for column in cursor.description]
             return pandas.DataFrame.from_records(cursor.fetchall(), columns=names)
@@ -152,7 +162,7 @@ class Store:
 
     def samples(self, task: str) -> dict[str, Sample]:
         """The kept items of a task by id; their images know their hash only (the data set has the bytes)."""
-        with self._errors():
+        with self._reading():
             rows = self._db.execute("SELECT id, cluster, body FROM samples WHERE task = ?", (task,))
             return {id: _sample(id, cluster, body) for id, cluster, body in rows}
 
@@ -178,7 +188,7 @@ class Store:
     def responses(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
         """The first response (sample index 0) of each key that has one."""
         found: dict[bytes, Response] = {}
-        with self._errors():
+        with self._reading():
             for start in range(0, len(keys), 512):
                 some = keys[start : start + 512]
                 marks = ",".join("?" * len(some))
@@ -198,7 +208,7 @@ class Store:
         """Which keys have a response that is not an error; an error is asked again when a run resumes."""
         marks = ",".join("?" * len(keys))
         query = f"SELECT key FROM responses WHERE finish != 'error' AND sample_index = 0 AND key IN ({marks})"  # noqa: S608
-        with self._errors():
+        with self._reading():
             return {key for (key,) in self._db.execute(query, keys)}
 
     # ------------------------------------------------------------ verdicts and results
@@ -227,13 +237,13 @@ class Store:
 
     def results(self) -> list[Result]:
         """All finished cells, in the order in which they were finished; their metrics carry no units."""
-        with self._errors():
+        with self._reading():
             rows = self._db.execute("SELECT model, task, protocol, judge, result FROM cells ORDER BY id").fetchall()
-        return [Result.from_json(Cell(*row[:4]), row[4]) for row in rows]
+            return [Result.from_json(Cell(*row[:4]), row[4]) for row in rows]
 
     def verdicts(self, cell: Cell) -> list[tuple[str, bytes, Verdict]]:
         """(sample id, response key, verdict) of a cell, in the data set's order."""
-        with self._errors():
+        with self._reading():
             rows = self._db.execute(
                 "SELECT sample_id, key, state, score, extracted, rule, random, note FROM verdicts"
                 " JOIN cells ON cells.id = cell WHERE model = ? AND task = ? AND protocol = ? AND judge = ?"
@@ -253,7 +263,7 @@ class Store:
 
     def units(self, cell: Cell) -> list[Unit]:
         """The units of a cell: what paired statistics compare."""
-        with self._errors():
+        with self._reading():
             rows = self._db.execute(
                 "SELECT units.id, cluster, score, weight FROM units JOIN cells ON cells.id = cell"
                 " WHERE model = ? AND task = ? AND protocol = ? AND judge = ? ORDER BY position",
