@@ -17,10 +17,12 @@ from trainers.models import choose_parameters
 from trainers.planning import disk, memory
 from trainers.planning.architecture import architecture, published
 from trainers.planning.assemble import RunPlan, make_plan
-from trainers.planning.formula import figure
+from trainers.planning.formula import Figure, figure
 from trainers.planning.machine import machine
 from trainers.planning.speed import forward_flops, server
-from trainers.planning.workload import Assumptions, Lengths
+from trainers.planning.stages import Phase, StageCost
+from trainers.planning.sweep import overlapped, powers, sweep, write_plot
+from trainers.planning.workload import Assumptions
 from trainers.recipe import load_recipe
 from trainers.run import plan_run
 from trainers.schedule import stage_count
@@ -171,7 +173,7 @@ def test_zero3_shards_sixteen_bytes_a_parameter_in_bf16(paper: RunPlan) -> None:
     assert parts["student weights"] + parts["gradients"] + parts["optimizer"] == 16 * student / 64
     assert parts["teacher weights"] == 2 * teacher / 64
     assert parts["reference weights"] == 2 * student / 64
-    assert parts["peak of a training step"] == pytest.approx(sum(parts.values()) - parts["peak of a training step"])
+    assert parts["peak"] == pytest.approx(sum(parts.values()) - parts["peak"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -256,6 +258,42 @@ def test_without_data_the_number_of_questions_is_asked_for() -> None:
     assert "--questions" in caught.value.remedy
 
 
+# ---------------------------------------------------------------- the simulation
+
+
+def stage(index: int, teacher: float, student: float, judging: float, training: float, evaluation: float) -> StageCost:
+    """A stage of so many GPU-seconds a phase; one step takes all of the training."""
+    phases = {
+        "generation": Phase(teacher + student, 10**9), "judging": Phase(judging, 10**9),
+        "training": Phase(training, 1), "evaluation": Phase(evaluation, 1),
+    }  # fmt: skip
+    figures = [
+        Figure("generation by the teacher", teacher, "GPU s"),
+        Figure("generation by the student", student, "GPU s"),
+    ]
+    return StageCost("masters", index, "t", 0.0, 1, 1, phases, training, figures)
+
+
+def test_overlapping_by_hand() -> None:
+    # two stages; per stage 4 s of teacher, 1 s of student, 1 s of judging, 3 s of training, 2 s of evaluation
+    two = [stage(index, 4, 1, 1, 3, 2) for index in range(2)]
+    # serve: student 0-1, teacher 1-5, judging 5-6, next teacher 6-10 while training 6-9; student 10-11, judging 11-12;
+    # training 12-15, evaluation 15-17
+    assert overlapped(two, train=1, serve=1) == 17
+    # with four GPUs serving: student .25, teacher 1, judging .25 = 1.5; training 4.5; student and judging .5: 5.0;
+    # training 8.0; evaluation 10.0 (the teacher's second answers and the first evaluation are hidden)
+    assert overlapped(two, train=1, serve=4) == 10
+
+
+def test_one_stage_cannot_overlap() -> None:
+    assert overlapped([stage(0, 4, 1, 1, 3, 2)], train=1, serve=1) == 11
+
+
+def test_gpu_counts_are_powers_of_two() -> None:
+    assert powers(1024) == [2**n for n in range(11)]
+    assert powers(100)[-1] == 64
+
+
 # ---------------------------------------------------------------- formulas and the command
 
 
@@ -297,5 +335,13 @@ def test_bad_words_are_told(words: list[str], message: str) -> None:
     assert message in failed.output
 
 
-def test_lengths_can_be_stated() -> None:
-    assert Lengths(1, 2, 1, 1, 1, 2, "by hand").prompt == 2
+def test_the_sweep_says_what_bounds_the_run(paper: RunPlan, folder: Path) -> None:
+    few, many = sweep(paper, [2, 256])
+    assert few.bound == "judging"
+    assert not few.fits
+    assert many.bound == "training"
+    assert many.fits
+    assert many.phases["training"] == pytest.approx(few.phases["training"] / 16, rel=0.01)  # 32 micro-batches a step
+    assert many.overlapped < many.in_turn
+    write_plot([few, many], "title", folder / "plot.html")
+    assert "all, overlapped" in (folder / "plot.html").read_text()

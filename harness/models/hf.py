@@ -22,7 +22,7 @@ from harness.models.preprocess import Preprocessor
 log = logging.getLogger(__name__)
 
 #: Tokens a batch may hold; a row counts its prompt and at most this many of its new tokens (few use all of them).
-_NEW_TOKENS_COUNTED = 128
+NEW_TOKENS_COUNTED = 128
 BATCH_TOKENS = {"cpu": 6_144, "cuda": 131_072}
 
 
@@ -110,7 +110,7 @@ class HFModel:
         longest, taken = 0, []
         for item in fitting:
             generation = item.request.generation
-            cost = item.prepared.length + min(generation.max_new_tokens, _NEW_TOKENS_COUNTED)
+            cost = item.prepared.length + min(generation.max_new_tokens, NEW_TOKENS_COUNTED)
             if rows and max(longest, cost) * (len(rows) + generation.n) > self.batch_tokens:
                 break
             longest = max(longest, cost)
@@ -158,7 +158,7 @@ class HFModel:
             return
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        longest = max(row.prepared.length + min(row.limit, _NEW_TOKENS_COUNTED) for row in batch)
+        longest = max(row.prepared.length + min(row.limit, NEW_TOKENS_COUNTED) for row in batch)
         self.batch_tokens = max(longest, min(self.batch_tokens, longest * len(batch)) // 2)
         log.warning(
             "%s: out of memory with %d rows; batches now hold %d tokens", self.name, len(batch), self.batch_tokens

@@ -48,8 +48,9 @@ class Tower:
 class Architecture:
     """A model's parameters by part, its shapes, and where its numbers come from.
 
-    `language` are the decoder's layers and norms; `head` is 0 where it is tied to the embeddings. `patches_per_token`
-    is how many vision patches one image token stands for; `trained` maps `train.modules` to parameters.
+    `language` are the decoder's layers and norms; `head` is 0 where tied to the embeddings. `patches_per_token` is how
+    many vision patches one image token stands for, `pixel_bytes` their float32 pixels. `trained` maps `train.modules`
+    to parameters.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Architecture:
     patches_per_token: int
     window_patches: int
     trained: Mapping[str, int]
-    largest: int
+    pixel_bytes: int
 
     @property
     def parameters(self) -> int:
@@ -182,7 +183,7 @@ def _counted(model: str, source: str, config: Any) -> Architecture:
         model, source, config.model_type, embeddings=entry.numel(), head=0 if exit_ is entry else exit_.numel(),
         vocabulary=exit_.shape[0], text=_text_tower(text), image=_vision_tower(config.vision_config, config.model_type),
         patches_per_token=_patches_per_token(config), window_patches=_window(config.vision_config), trained=trained,
-        largest=max(p.numel() for p in module.parameters()), **parts,
+        pixel_bytes=_pixel_bytes(config), **parts,
     )  # fmt: skip
 
 
@@ -213,6 +214,14 @@ def _patches_per_token(config: Any) -> int:
     return (
         int(merge**2) if merge else round(1 / config.downsample_ratio**2) if hasattr(config, "downsample_ratio") else 1
     )
+
+
+def _pixel_bytes(config: Any) -> int:
+    """Bytes of the processed pixels that one image token stands for."""
+    vision = config.vision_config
+    sides = vision.patch_size if isinstance(vision.patch_size, list | tuple) else [vision.patch_size] * 2
+    frames = getattr(vision, "temporal_patch_size", 1)
+    return int(4 * 3 * frames * sides[0] * sides[-1] * _patches_per_token(config))
 
 
 def _window(vision: Any) -> int:

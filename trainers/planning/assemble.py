@@ -11,6 +11,7 @@ from typing import Any
 from harness import registry
 from harness.data import open_dataset
 from trainers.method import Method
+from trainers.order import plan_stages
 from trainers.planning import disk, memory
 from trainers.planning.architecture import architecture
 from trainers.planning.formula import Figure
@@ -59,7 +60,12 @@ def make_plan(plan: Plan, machine: Machine, assumed: Assumptions, configs: Mappi
     judge = judge_model(recipe)
     names = dict.fromkeys([recipe.student.model, *(t.model for t in recipe.teachers), *([judge] if judge else [])])
     models = {name: architecture(name, configs.get(name)) for name in names}
-    setting = Setting(recipe, models, machine, assumed, lengths(recipe, assumed), _items(plan))
+    return plan_of(Setting(recipe, models, machine, assumed, lengths(recipe, assumed), _items(plan)))
+
+
+def plan_of(setting: Setting) -> RunPlan:
+    """The plan of a setting whose models and lengths are known."""
+    recipe = setting.recipe
     stages = Costs(setting).all()
     ratios = len({(s.teacher, s.ratio) for s in stages if s.ratio})
     others = 1 + (0 if recipe.evaluation.teachers == "none" else len(recipe.teachers))
@@ -92,8 +98,19 @@ def _memory(setting: Setting, name: str) -> list[Figure]:
         held.append(memory.frozen_memory(recipe, "reference weights", student, gpus))
     batch = memory.batch_of(recipe, setting.length, max(1, of_teacher + of_student), method.responses == "gold", True)
     work = memory.activations(recipe, student, batch)
-    peak = memory.total("peak of a training step", [*held, *work], "all of the above")
-    return [*held, *work, peak]
+    if not setting.machine.gpu.shares_host:
+        return [*held, *work, memory.total("peak", [*held, *work])]
+    kept = memory.host_caches(recipe, student, setting.length)
+    step = memory.total("a step", work)
+    if not (of_teacher or of_student):
+        return [*held, kept, *work, memory.total("peak", [*held, kept, step])]
+    stages = plan_stages(recipe, setting.length.questions)
+    asked = max(len(stage.questions) for stage in stages) * max(of_teacher, of_student)
+    answer = memory.generating(recipe, teacher, setting.length, asked)
+    absent = {"gradients"} if len(stages) > 1 else {"gradients", "optimizer"}  # before a first step there is no state
+    answering = memory.total("while generating", [*(p for p in held if p.name not in absent), *answer])
+    most = max(memory.total("while training", [*held, step]), answering, key=lambda part: part.value)
+    return [*held, kept, *work, *answer, memory.total("peak", [kept, most])]
 
 
 def _disk(setting: Setting, stages: Sequence[StageCost]) -> list[Figure]:

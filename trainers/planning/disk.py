@@ -8,19 +8,21 @@ from trainers.planning.workload import Lengths
 from trainers.recipe import Recipe
 from trainers.teacher_cache import WHOLE
 
-#: Parquet with zstd, counted on files of trainers.generate: a question's hash (twice), the rest of a response's row, a
-#: token's id, log-probability and text, a file's footer.
-QUESTION, RESPONSE, TOKEN, FOOTER = 72.0, 10.0, 7.0, 4_600.0
+#: Parquet with zstd, counted on files of trainers.generate: what names a question (its hash, twice), a token's text,
+#: a file's footer and its columns that hardly vary.
+QUESTION, TEXT, FILE = 107.0, 1.3, 3_000.0
 _HEADER = 110.0  # a tensor's entry in a safetensors header: its name of 32 hex digits, dtype, shape, offsets
 
 
-def gen_data(recipe: Recipe, length: Lengths, questions: float, responses: float) -> Figure:
+def gen_data(recipe: Recipe, student: Architecture, at: Lengths, questions: float, responses: float) -> Figure:
     """Gen-Data of some questions with so many responses each."""
     return figure(
-        "Gen-Data", "B", "questions * (question + responses * (response + token * tokens)) + "
-        "ceil(questions / batch) * footer", "ids, log-probabilities and text of every response, zstd",
-        questions=questions, question=QUESTION, responses=responses, response=RESPONSE, token=TOKEN,
-        tokens=length.response, batch=recipe.responses.batch_questions, footer=FOOTER,
+        "Gen-Data", "B",
+        "questions * (question + responses * tokens * (log2(vocabulary) / 8 + 4 * uncertain + text)) + "
+        "ceil(questions / batch) * file",
+        "ids, float32 log-probabilities where top-p left a choice (0 elsewhere), text; zstd", questions=questions,
+        question=QUESTION, responses=responses, tokens=at.response, vocabulary=student.vocabulary,
+        uncertain=at.uncertain, text=TEXT, batch=recipe.responses.batch_questions, file=FILE,
     )  # fmt: skip
 
 

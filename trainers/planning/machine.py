@@ -14,7 +14,10 @@ _TABLE = Path(__file__).with_name("machines.yaml")
 
 
 class Gpu(BaseModel):
-    """One GPU: dense bf16 FLOP/s, memory in bytes, bandwidths in bytes/s of memory, node link and network share."""
+    """One GPU: dense bf16 FLOP/s, memory in bytes, bandwidths in bytes/s of memory, node link and network share.
+
+    `shares_host`: the models lie in the host's memory, beside what the process keeps there anyway.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     flops: float = Field(gt=0)
@@ -23,6 +26,7 @@ class Gpu(BaseModel):
     link: float = Field(gt=0)
     network: float = Field(gt=0)
     per_node: int = Field(ge=1)
+    shares_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)

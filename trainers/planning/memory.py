@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.models.hf import BATCH_TOKENS, NEW_TOKENS_COUNTED
 from trainers.divergence import chunk_tokens
 from trainers.planning.architecture import Architecture, Tower
 from trainers.planning.formula import Figure, figure
@@ -150,6 +151,32 @@ def activations(recipe: Recipe, student: Architecture, batch: Batch) -> list[Fig
         vocabulary=student.vocabulary, said=batch.said, chunk=chunk_tokens(student.vocabulary, _CHUNK),
     ))  # fmt: skip
     return found
+
+
+def generating(recipe: Recipe, teacher: Architecture, length: Lengths, asked: float) -> list[Figure]:
+    """What the backend hf needs beside the models to generate `asked` responses on a CPU: a batch's cache and work."""
+    rows = figure(
+        "rows of a batch", "rows", "min(asked, budget / (prompt + counted))", "harness.models.hf", asked=asked,
+        budget=BATCH_TOKENS["cpu"], prompt=length.prompt,
+        counted=min(recipe.responses.sampling.max_new_tokens, NEW_TOKENS_COUNTED),
+    )  # fmt: skip
+    size = 2 if recipe.train.precision == "bf16" else 4
+    tower = teacher.text
+    cache = figure("KV cache of a batch", "B", "rows * (prompt + tokens) * kv", rows=rows, prompt=length.prompt,
+                   tokens=length.response, kv=kv_token(teacher, size))  # fmt: skip
+    return [cache, figure(
+        "widest layer of a batch", "B", "rows * prompt * bytes * (3 * inner + 2 * hidden)", rows=rows,
+        prompt=length.prompt, bytes=size, inner=tower.inner, hidden=tower.hidden,
+    )]  # fmt: skip
+
+
+def host_caches(recipe: Recipe, student: Architecture, length: Lengths) -> Figure:
+    """Processed images that student's and teacher's preprocessors keep in the host's memory (256 MiB each kind)."""
+    return figure(
+        "processed images kept by the host", "B", "2 * 2 * min(limit, questions * image * pixels)",
+        "as image and as part of a prompt, for student and for teacher", limit=2**28, questions=length.questions,
+        image=length.image, pixels=student.pixel_bytes,
+    )  # fmt: skip
 
 
 def kv_token(model: Architecture, size: int = 2) -> Figure:

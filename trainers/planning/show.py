@@ -11,6 +11,7 @@ from rich.table import Table
 from trainers.planning.assemble import RunPlan
 from trainers.planning.formula import Figure, shown
 from trainers.planning.stages import PHASES, StageCost
+from trainers.planning.sweep import Point
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -52,6 +53,30 @@ def print_plan(plan: RunPlan, console: Console, *, explain: bool = False, every:
         for where, part in plan.figures():
             line = f"{where}: {part.name} = {shown(part.value)} {part.unit} = {part.explained()}"
             console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_sweep(plan: RunPlan, points: Sequence[Point], console: Console) -> None:
+    """One row a number of GPUs: wall time by phase, in turn and overlapped, what bounds it, and whether it fits."""
+    at = plan.setting
+    table = _table(f"{at.recipe.name} on {at.machine.name}: wall time by number of GPUs", "GPUs", *PHASES, "in turn",
+                   "overlapped", "GPUs that train", "GPU hours in turn", "bound by", "memory of a GPU")  # fmt: skip
+    for point in points:
+        memory = amount(point.peak, "B") + ("" if point.fits else ", too much")
+        overlaps = point.overlapped < float("inf")
+        table.add_row(
+            str(point.gpus), *(duration(point.phases[phase]) for phase in PHASES), duration(point.in_turn),
+            duration(point.overlapped) if overlaps else "-",
+            str(round(point.training_share * point.gpus)) if overlaps else "-",
+            _three(point.in_turn * point.gpus / 3600) if point.in_turn < float("inf") else "-",
+            point.bound, memory,
+        )  # fmt: skip
+    console.print(table)
+    micro = -(-at.recipe.optimizer.questions_per_step // at.recipe.train.questions_per_batch)
+    console.print(
+        f"a step has {micro} micro-batches (optimizer.questions_per_step / train.questions_per_batch): more GPUs do "
+        "not speed training up; one process evaluates. Lengths and shares as in the plan.",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -129,7 +154,7 @@ def _notes(plan: RunPlan) -> list[str]:
     sources = "; ".join(f"{name}: {model.source}" for name, model in at.models.items())
     return [
         "",
-        f"memory: a training step's peak of {amount(peak.value, 'B')} {fits} in {amount(at.machine.gpu.memory, 'B')}",
+        f"memory: a process's peak of {amount(peak.value, 'B')} {fits} in {amount(at.machine.gpu.memory, 'B')}",
         f"lengths: prompt {at.length.prompt:.0f} tokens ({at.length.image:.0f} of images), response "
         f"{at.length.response:.0f}, gold {at.length.gold:.0f}; {at.length.source}",
         f"evaluation: {at.items[0]:,} items after a method's last stage, {at.items[1]:,} after the others, on one GPU "

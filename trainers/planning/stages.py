@@ -165,9 +165,12 @@ class Costs:
                 prompt=engine.per_prompt, tokens=said, token=engine.per_token,
             )  # fmt: skip
             figures += [said, engine.per_prompt, engine.per_token, seconds,
-                        disk.gen_data(recipe, at.length, questions, samples)]  # fmt: skip
+                        self._stored(recipe, questions, samples)]  # fmt: skip
             work, unit = work + seconds.value, max(unit, engine.tensor_parallel)
         return Phase(work, 10**9, unit)
+
+    def _stored(self, recipe: Recipe, questions: float, samples: int) -> Figure:
+        return disk.gen_data(recipe, self._at.models[recipe.student.model], self._at.length, questions, samples)
 
     def _server(self, model: Architecture, samples: int) -> Server:
         at = self._at

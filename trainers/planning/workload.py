@@ -17,7 +17,8 @@ class Assumptions:
     """What a config does not say. A length of 0 is taken from the data, or where they are not here, from `ABSENT`.
 
     Lengths are in tokens, `*_share` are shares of what the maker states: `train_share` and `prefill_share` of FLOP/s,
-    `decode_share` of memory bandwidth, `link_share` of links. `sequences` a replica decodes at once at most.
+    `decode_share` of memory bandwidth, `link_share` of links. A replica decodes `sequences` at once at most.
+    `uncertain_share` of sampled tokens had another candidate within top-p.
     """
 
     questions: int = 0
@@ -31,6 +32,7 @@ class Assumptions:
     train_share: float = 0.35
     prefill_share: float = 0.45
     decode_share: float = 0.6
+    uncertain_share: float = 0.4
     link_share: float = 0.7
     sequences: int = 256
 
@@ -54,6 +56,7 @@ class Lengths:
     response: float
     longest: float
     source: str
+    uncertain: float = 1.0
 
 
 def lengths(recipe: Recipe, assumed: Assumptions) -> Lengths:
@@ -78,6 +81,7 @@ def lengths(recipe: Recipe, assumed: Assumptions) -> Lengths:
     return replace(
         base, questions=questions, prompt=image + text, image=image, gold=assumed.gold_tokens or base.gold,
         response=min(assumed.response_tokens or base.response, most), longest=max(base.longest, image + text),
+        uncertain=assumed.uncertain_share,
     )  # fmt: skip
 
 
