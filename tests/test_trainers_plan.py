@@ -337,7 +337,7 @@ def test_bad_words_are_told(words: list[str], message: str) -> None:
 
 def test_the_sweep_says_what_bounds_the_run(paper: RunPlan, folder: Path) -> None:
     few, many = sweep(paper, [2, 256])
-    assert few.bound == "judging"
+    assert few.phases["judging"] > few.phases["generation"]  # two calls of a 38B judge for every response
     assert not few.fits
     assert many.bound == "training"
     assert many.fits

@@ -147,7 +147,9 @@ def activations(recipe: Recipe, student: Architecture, batch: Batch) -> list[Fig
             pairs=pairs, vision_layers=student.image.layers, vision_layer=of_patch, patches=batch.patches(student),
         ))  # fmt: skip
     found.append(figure(
-        "logits in work", "B", "40 * vocabulary * min(said, chunk)", "ten float32 values a vocabulary entry, by chunks",
+        "logits in work", "B", "52 * vocabulary * min(said, chunk)",
+        "thirteen float32 values a vocabulary entry while a chunk is computed again: logits, log-probabilities, and "
+        "what their divergence keeps",
         vocabulary=student.vocabulary, said=batch.said, chunk=chunk_tokens(student.vocabulary, _CHUNK),
     ))  # fmt: skip
     return found

@@ -169,8 +169,9 @@ def write_plot(points: Sequence[Point], title: str, path: Path) -> None:
         ("all, in turn", "solid", [point.in_turn for point in points]),
         ("all, overlapped", "dash", [point.overlapped for point in points]),
     ):
-        hours = [value / 3600 if value < float("inf") else None for value in values]
-        figure.add_scatter(x=counts, y=hours, mode="lines", name=name, line={"dash": line, "color": "#333", "width": 3})
+        style = {"dash": line, "color": "#333", "width": 3}
+        whole = [value / 3600 if value < float("inf") else None for value in values]
+        figure.add_scatter(x=counts, y=whole, mode="lines", name=name, line=style)
     figure.update_layout(title=title, xaxis_title="GPUs", yaxis_title="hours", template="plotly_white")
     figure.update_xaxes(type="log", tickvals=counts)
     figure.update_yaxes(type="log")
