@@ -62,7 +62,8 @@ def checkpoint(family: str, folder: Path, width: int, layers: int, seed: int) ->
 
 def recipe_of(name: str, folder: Path) -> Any:
     """The recipe of a cell, with its one method."""
-    from trainers.recipe import Recipe, load_recipe
+    from trainers.recipe import Recipe
+    from trainers.recipe_file import load_recipe
 
     base, method, settings = CELLS[name]
     if base == "embedded":

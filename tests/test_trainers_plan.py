@@ -23,7 +23,7 @@ from trainers.planning.speed import forward_flops, server
 from trainers.planning.stages import Phase, StageCost
 from trainers.planning.sweep import overlapped, powers, sweep, write_plot
 from trainers.planning.workload import Assumptions
-from trainers.recipe import load_recipe
+from trainers.recipe_file import load_recipe
 from trainers.run import plan_run
 from trainers.schedule import stage_count
 

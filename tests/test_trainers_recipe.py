@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.api import HarnessError
-from trainers.recipe import Recipe, json_schema, load_recipe, ready_recipes
+from trainers.recipe import Recipe, json_schema
+from trainers.recipe_file import load_recipe, ready_recipes
 
 MINIMAL = """\
     name: small

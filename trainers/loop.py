@@ -15,9 +15,9 @@ from harness.api import HarnessError, Model, Stage
 from harness.models.hf import open_model
 from trainers.checkpoints import Places, Position, States, damaged, recipe_key, write_json, write_whole
 from trainers.context import Context
+from trainers.definition import Definition
 from trainers.divergence import check_vocabularies, output_width
 from trainers.logs import RewardLog, StepLog, advantage_stats
-from trainers.method import Method
 from trainers.models import MaskedTeacher, load_reference, load_student, load_weights, training_mode
 from trainers.objective import Objective, divergence_of, objective_of
 from trainers.optimizer import build_optimizer, learning_rate, set_learning_rate
@@ -33,13 +33,13 @@ from trainers.teacher_cache import WHOLE, TeacherCache
 from trainers.validate import accuracy
 
 
-def train(method: Method, recipe: Recipe, context: Context) -> Iterator[Stage]:
+def train(method: Definition, recipe: Recipe, context: Context) -> Iterator[Stage]:
     """Train one method with one seed; yields a Stage after each (teacher, r), finished ones of a killed run too."""
     yield from _Training(method, method.resolved(recipe, context.method), context).stages()
 
 
 class _Training:
-    def __init__(self, method: Method, recipe: Recipe, context: Context) -> None:
+    def __init__(self, method: Definition, recipe: Recipe, context: Context) -> None:
         self._method, self._recipe, self._context = method, recipe, context
         self._objective: Objective = replace(objective_of(recipe), likelihood=method.likelihood)
         rewarded = self._objective.policy > 0 and self._objective.distillation_reward > 0

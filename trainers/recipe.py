@@ -5,13 +5,12 @@ named setting with its default (docs/method.md says why).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.api import HarnessError
+from trainers.recipe_errors import checked
 from trainers.schedule import Masked, StageSpec, plan, stage_count
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -257,8 +256,6 @@ class Recipe(Part):
 
     def override(self, settings: dict[str, Any], where: str) -> Recipe:
         """The recipe with dotted keys replaced (`optimizer.lr`, `teachers.0.r_max`), checked as a whole."""
-        from trainers.recipe_file import checked
-
         changed: Any = self.model_dump()
         for dotted, value in settings.items():
             *path, last = dotted.split(".")
@@ -267,7 +264,7 @@ class Recipe(Part):
                 node = _child(node, key, dotted, where)
             _child(node, last, dotted, where)
             node[int(last) if isinstance(node, list) else last] = value
-        return checked(changed, where)
+        return checked(Recipe, changed, where)
 
 
 def _child(node: Any, key: str, dotted: str, where: str) -> Any:
@@ -285,17 +282,3 @@ def _child(node: Any, key: str, dotted: str, where: str) -> Any:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a recipe, for editors and for `harness recipe schema`."""
     return Recipe.model_json_schema()
-
-
-def load_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe: a YAML file, or the name of a ready one (`embedded`). Errors name file, line and key."""
-    from trainers.recipe_file import find, read
-
-    return read(find(path))
-
-
-def ready_recipes() -> Iterator[Path]:
-    """The files of the ready recipes, by name."""
-    from trainers.recipe_file import folder
-
-    return iter(sorted(folder().glob("*.yaml")))

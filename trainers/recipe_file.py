@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from harness.api import HarnessError
 from trainers.recipe import Recipe
+from trainers.recipe_errors import checked
 
 _HERE = Path(__file__).resolve().parent
 
@@ -20,6 +19,16 @@ def folder() -> Path:
     """Where the ready recipes are: beside the packages in a checkout, inside `trainers` in an installed wheel."""
     installed = _HERE / "recipes"
     return installed if installed.is_dir() else _HERE.parent / "recipes"
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read and check a recipe: a YAML file, or the name of a ready one (`embedded`). Errors name file, line and key."""
+    return read(find(path))
+
+
+def ready_recipes() -> Iterator[Path]:
+    """The files of the ready recipes, by name."""
+    return iter(sorted(folder().glob("*.yaml")))
 
 
 def find(path: str | Path) -> Path:
@@ -47,70 +56,7 @@ def read(path: Path) -> Recipe:
     if not isinstance(root, yaml.MappingNode):
         raise HarnessError(f"{path}: a recipe is a mapping of settings", "start from one of recipes/")
     _refuse_duplicates(root, str(path))
-    return checked(values, str(path), root)
-
-
-def checked(values: Any, where: str, root: yaml.Node | None = None) -> Recipe:
-    """Validate plain values; all that is wrong is told at once, one line each."""
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        lines = [_sentence(detail, where, root) for detail in error.errors()]
-    raise HarnessError("\n".join(lines), "`harness recipe schema` lists every setting; docs/method.md explains them")
-
-
-def _sentence(detail: ErrorDetails, where: str, root: yaml.Node | None) -> str:
-    loc = tuple(detail["loc"])
-    line = _line(root, loc)
-    place = f"{where}:{line}" if line else where
-    key = ".".join(map(str, loc)) or "recipe"
-    if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(loc[-1]), _fields(loc[:-1]), n=1, cutoff=0.5)
-        hint = f", did you mean {near[0]!r}?" if near else f"; known here: {', '.join(_fields(loc[:-1]))}"
-        return f"{place}: {key}: unknown setting{hint}"
-    message = detail["msg"].removeprefix("Value error, ")
-    given = (
-        "" if detail["type"] == "missing" or isinstance(detail["input"], dict | list) else f" (is {detail['input']!r})"
-    )
-    return f"{place}: {key}: {message[0].lower()}{message[1:]}{given}"
-
-
-def _fields(loc: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings at a place of the recipe."""
-    model: type[BaseModel] = Recipe
-    for key in loc:
-        if isinstance(key, int):
-            continue
-        model = _part_of(model, key)
-    return list(model.model_fields)
-
-
-def _part_of(model: type[BaseModel], key: str) -> type[BaseModel]:
-    """The part of a recipe that a key holds, through list[...] and Annotated[...]."""
-    seen = [model.model_fields[key].annotation]
-    while seen:
-        kind = seen.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-        seen.extend(getattr(kind, "__args__", ()))
-    raise TypeError(f"{key} of {model.__name__} holds no settings")
-
-
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """The 1-based line of the deepest part of `loc` that the file has; 0 without a file."""
-    if node is None:
-        return 0
-    line = node.start_mark.line + 1
-    for key in loc:
-        if isinstance(node, yaml.MappingNode):
-            pairs = {k.value: (k, v) for k, v in node.value}
-            if key not in pairs:
-                return line
-            line, node = pairs[str(key)][0].start_mark.line + 1, pairs[str(key)][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-    return line
+    return checked(Recipe, values, str(path), root)
 
 
 def _refuse_duplicates(node: yaml.Node, where: str) -> None:

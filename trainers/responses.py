@@ -9,10 +9,10 @@ from harness import registry
 from harness.api import Model
 from trainers.checkpoints import write_whole
 from trainers.context import Context
+from trainers.definition import Definition
+from trainers.definition import Responses as AskedFor
 from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
 from trainers.groups import Grader, Group, gold, usable
-from trainers.method import Method
-from trainers.method import Responses as AskedFor
 from trainers.models import MaskedTeacher, Student
 from trainers.order import StagePlan
 from trainers.questions import Questions, TrainingQuestion
@@ -32,7 +32,7 @@ class StageResponses:
     """Gives a step its groups; `prepare` has everything generated and graded before the stage's first step."""
 
     def __init__(
-        self, method: Method, recipe: Recipe, context: Context, student: Student, questions: Questions
+        self, method: Definition, recipe: Recipe, context: Context, student: Student, questions: Questions
     ) -> None:
         self._method, self._recipe, self._context = method, recipe, context
         self._student, self._questions = student, questions

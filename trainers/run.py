@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.api import Model, Stage
 from harness.suites import load_suites
-from trainers.recipe import Recipe, load_recipe
+from trainers.recipe import Recipe
+from trainers.recipe_file import load_recipe
 
 if TYPE_CHECKING:
     from rich.console import Console

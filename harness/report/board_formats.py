@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from harness.api import Metrics
-from harness.report.leaderboard import Entry, Leaderboard
+from harness.report.entries import Entry
+from harness.report.leaderboard import Leaderboard
 from harness.report.plain import plain
 
 _Z = 1.959964  # half a 95 % interval in standard errors

@@ -6,33 +6,21 @@ docs/leaderboard.md documents the columns; their names are stable.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.api import HarnessError, Metrics
 from harness.report.csv_file import as_csv, merge, write_text
+from harness.report.entries import COLUMNS, Entry, counted
+from harness.report.reported import read_reported
 from harness.scoring.aggregate import standard_error
 from harness.store import Result, Store
 from harness.suites import Composite, load_suites
 
 KEY = ("run", "model", "protocol", "judge")
-COLUMNS = ("run", "model", "method", "stage", "protocol", "judge", "data", "fingerprint")
 AVERAGE = ("average", "average_se", "average_n")
 _FINGERPRINT = 16  # hexadecimal digits, enough to tell models apart
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row: who (the values of COLUMNS), the metrics by benchmark, composites included, and their average.
-
-    `source` says who reported a row that was not measured here; a measured row has none.
-    """
-
-    who: Mapping[str, str]
-    metrics: Mapping[str, Metrics]
-    average: Metrics | None
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,8 +54,6 @@ def read(
         with Store(folder, write=False) as store:
             entries.extend(entries_of(store, name, tasks, suites.composites))
     for file in references:
-        from harness.report.reported import read_reported
-
         entries.extend(read_reported(file, suites, suite))
     found = dict.fromkeys(name for entry in entries for name in entry.metrics)
     order = _columns(tasks, suites.composites)
@@ -112,13 +98,6 @@ def _columns(tasks: Sequence[str], composites: Mapping[str, Composite]) -> list[
         if set(composite.mean) <= set(order):
             order.insert(1 + max(order.index(part) for part in composite.mean), name)
     return order
-
-
-def counted(tasks: Iterable[str], composites: Mapping[str, Composite]) -> list[str]:
-    """What an average over the tasks counts: a composite whose parts are all there stands for them, once."""
-    names = list(tasks)
-    owner = {part: name for name, made in composites.items() if set(made.mean) <= set(names) for part in made.mean}
-    return list(dict.fromkeys(owner.get(name, name) for name in names))
 
 
 def average(metrics: Mapping[str, Metrics], names: Sequence[str]) -> Metrics | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.api import HarnessError, Metrics
-from harness.report.leaderboard import COLUMNS, Entry, counted
+from harness.report.entries import COLUMNS, Entry, counted
 from harness.suites import Composite, Suites
 
 REPORTED = "reported"

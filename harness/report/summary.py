@@ -11,7 +11,8 @@ from typing import Any
 from harness.api import HarnessError, Metrics
 from harness.compare import Side, compare_sides, methods_of, read_sides
 from harness.report.comparison import notes, records
-from harness.report.leaderboard import Entry, read
+from harness.report.entries import Entry
+from harness.report.leaderboard import read
 from harness.report.samples import Items
 from harness.report.training_log import read_curves
 from harness.store import Result, Store

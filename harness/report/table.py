@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.api import State
-from harness.report.leaderboard import counted
+from harness.report.entries import counted
 from harness.report.plain import plain
 from harness.store import Result
 from harness.suites import load_suites

@@ -24,7 +24,7 @@ def recipe() -> None:
 def check(file: str) -> None:
     """Read a recipe (a FILE, or the name of a ready one) and show what it would do; exit 1 if it cannot be run."""
     from harness import registry
-    from trainers.recipe import load_recipe
+    from trainers.recipe_file import load_recipe
 
     read = load_recipe(file)
     methods = {method.name: registry.load("trainers", method.name) for method in read.methods}
@@ -48,7 +48,7 @@ def check(file: str) -> None:
 @recipe.command("list", epilog=_EXAMPLES)
 def list_ready() -> None:
     """List the ready recipes."""
-    from trainers.recipe import load_recipe, ready_recipes
+    from trainers.recipe_file import load_recipe, ready_recipes
 
     for path in ready_recipes():
         click.echo(f"{path.stem:<18} {load_recipe(path).description}")
