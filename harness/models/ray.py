@@ -78,6 +78,10 @@ class RayModel:
         """Yield (index, response) as workers answer; `requests` is read only as far as the workers hold them."""
         return self._started().answer(requests)
 
+    def wait(self) -> int:
+        """Wait until every worker has loaded its model; returns how many there are."""
+        return self._started().wait()
+
     def close(self) -> None:
         """End the workers; the next use starts new ones."""
         if self._crew is not None:
@@ -149,9 +153,19 @@ class _Crew:
     def fingerprint(self) -> str:
         """Of the first worker that has loaded its model."""
         while self._first is None:
-            for _ in self._events(Dealer((), self._ahead)):
-                pass
+            self._settle()
         return self._first.fingerprint
+
+    def wait(self) -> int:
+        """Until all have loaded it."""
+        while not all(seat.opened for seat in self._seats):
+            self._settle()
+        return len(self._seats)
+
+    def _settle(self) -> None:
+        """Wait for a worker to load or die while there is nothing to answer."""
+        for _ in self._events(Dealer((), self._ahead)):
+            pass
 
     def answer(self, requests: Iterable[Request]) -> Iterator[tuple[int, Response]]:
         """Deal requests until all are answered; a caller that stops early, or an error, ends the workers."""
