@@ -290,13 +290,25 @@ def _connect(address: str | None, cpus: float) -> Any:
     elif address != "auto":
         _probe(address)
     try:
-        ray.init(**settings)
+        with _Starting():
+            ray.init(**settings)
     except (OSError, RuntimeError, ValueError) as error:
         raise HarnessError(
             f"the Ray cluster {address} cannot be joined: {_why(error)}",
             "run this on a node of the cluster (`ray start --address=HEAD:6379` makes it one), with the same Ray",
         ) from error
     return ray
+
+
+class _Starting:
+    """Makes a sentence of the bare Exception with which Ray says that a node did not come up in its 30 seconds."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is Exception:
+            raise HarnessError(f"Ray did not start: {error}", "the machine is overloaded: run it again") from error
 
 
 def _probe(address: str) -> None:
