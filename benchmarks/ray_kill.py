@@ -2,7 +2,7 @@
 
 1,000 mini items of five tasks: once in one process (backend hf), once undisturbed on two Ray workers of a cluster on
 this machine, then on such workers while one of the two is killed when a random number of answers has come. The last
-rounds kill the process that holds the store instead, and give the same command again.
+round kills the process that holds the store instead, and gives the same command again.
 """
 
 import logging
@@ -25,7 +25,7 @@ from harness.models.hf import open_model as open_hf
 from harness.models.ray import open_model as open_ray
 from harness.store import load_run
 
-KILLS, DRIVER_KILLS = 5, 2
+KILLS, DRIVER_KILLS = 5, 1
 TASKS = ("chartqa", "seedbench", "mmstar", "ai2d", "realworldqa")
 
 
