@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Protocol
 
 OFFICIAL = "official"
@@ -218,7 +219,8 @@ class Rules:
     """How one protocol asks, reads and counts one task. Plain functions; `source` names the upstream rule.
 
     `seed` and `order` reproduce a protocol's random fallback: Picks are drawn from `random.Random(seed)` over the
-    items sorted by `order` (None: dataset order).
+    items sorted by `order` (None: dataset order). `whole` scores and counts all answers of a task at once where code
+    outside does so; `score` then serves one item by itself.
     """
 
     request: Callable[[Sample], Request]
@@ -227,6 +229,7 @@ class Rules:
     source: str = ""
     seed: int = 0
     order: Callable[[Sample], Any] | None = None
+    whole: Callable[[Sequence[tuple[Sample, Response]], Judge], tuple[Sequence[Verdict], Metrics]] | None = None
 
 
 #: A row of a source: column -> value, images already decoded to Image tuples under "image" (or "image_1", ...).
@@ -259,6 +262,7 @@ class Task:
     with a sentence; the source adds file and row), or None where the row is no item of this task (another split or
     modality in the same file: MMMU's dev rows, SEED-Bench's videos). `mini` is "module:function" of the generator
     of mini rows, which have the TSV schema. `rules` maps protocol name -> Rules and holds at least `official`.
+    `prepare` turns what `--data` names into a file of items where code outside writes them (a bridge).
     """
 
     name: str
@@ -272,6 +276,7 @@ class Task:
     licence: str = ""
     description: str = ""
     facets: tuple[str, ...] = ()
+    prepare: Callable[[str], Path] | None = None
 
 
 class Model(Protocol):

@@ -19,7 +19,8 @@ def code_fingerprint(task: Task, rules: Rules) -> str:
     """SHA-256 over the shared scoring code and the modules that define this task and its rules."""
     root = Path(harness.__file__).parent
     shared = [path for folder in _SHARED for path in sorted((root / folder).glob("*.py"))]
-    functions = (task.from_tsv, rules.request, rules.score, rules.aggregate)
+    functions: list[Callable[..., Any]] = [task.from_tsv, rules.request, rules.score, rules.aggregate]
+    functions += [rules.whole] if rules.whole else []
     own = {path for function in functions for path in _sources(function)}
     return _hash(tuple(dict.fromkeys([*shared, *sorted(own)])))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from harness import interrupt, registry
-from harness.api import OFFICIAL, Judge, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
+from harness.api import OFFICIAL, Judge, Metrics, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
 from harness.code import code_fingerprint
 from harness.data import Dataset, open_dataset
 from harness.data.subset import subset
@@ -319,12 +319,20 @@ def score_stored(
     reasoning_tags: Sequence[tuple[str, str]] = REASONING_TAGS, **provenance: Any,
 ) -> Result:  # fmt: skip
     """Score a cell's stored responses, aggregate, and put the verdicts with their provenance into the store."""
-    verdicts, gold_missed = _verdicts(rules, samples, stored_answers(store, samples, keys, reasoning_tags), judge)
+    answers = stored_answers(store, samples, keys, reasoning_tags)
+    counted: Metrics | None = None
+    if rules.whole is None:
+        verdicts, gold_missed = _verdicts(rules, samples, answers, judge)
+    else:
+        given = list(answers)
+        outside, counted = rules.whole(given, judge)
+        verdicts = list(outside)
+        gold_missed = sum(gold_named(*pair) for pair in _zero(given, verdicts))
     items = [Scored(sample, verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
-    metrics = rules.aggregate(items)
+    metrics = counted or rules.aggregate(items)
     random = sum(verdict.random for verdict in verdicts)
     without = metrics.score
-    if random:
+    if random and counted is None:
         wrong = [replace(i, verdict=replace(i.verdict, score=0.0)) if i.verdict.random else i for i in items]
         without = rules.aggregate(wrong).score
     result = Result(
@@ -356,3 +364,8 @@ def _verdicts(
         if verdict.score == 0:
             gold_missed += gold_named(samples[index], response.text)
     return [verdicts[index] for index in range(len(samples))], gold_missed
+
+
+def _zero(answers: Iterable[tuple[Sample, Response]], verdicts: Iterable[Verdict]) -> Iterator[tuple[Sample, str]]:
+    """Samples that scored 0, with what was said."""
+    return ((s, r.text) for (s, r), verdict in zip(answers, verdicts, strict=True) if verdict.score == 0)

@@ -10,7 +10,9 @@ from typing import Any
 
 from harness.api import OFFICIAL, HarnessError, Rules, Task
 
-KINDS = ("tasks", "protocols", "models", "judges", "trainers", "checkpoints", "suites", "commands", "recipes")
+KINDS = (
+    "tasks", "protocols", "models", "judges", "trainers", "checkpoints", "suites", "commands", "recipes", "bridges",
+)  # fmt: skip
 
 
 @cache
@@ -62,7 +64,11 @@ def _entry(kind: str, name: str) -> EntryPoint:
 
 
 def task(name: str) -> Task:
-    """The task of that name."""
+    """The task of that name; `BRIDGE:NAME` is a task of another framework."""
+    bridge, colon, foreign = name.partition(":")
+    if colon and bridge in names("bridges"):
+        made: Task = load("bridges", bridge)(foreign)
+        return made
     found: Task = load("tasks", name)
     return found
 

@@ -109,6 +109,8 @@ class Suites:
 
 def _known_task(name: str, others: Iterable[str] = ()) -> str:
     known = registry.names("tasks")
+    if name.partition(":")[0] in registry.names("bridges"):
+        return registry.task(name).name
     if name not in known:
         near = difflib.get_close_matches(name, [*known, *others], n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}? " if near else ""

@@ -239,7 +239,7 @@ def test_no_image_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> Non
         (".", "not a regular file"),
         ("x" * 5000, "cannot be read"),
         (None, "must be a file name"),
-        ([], "must be a file name"),
+        ([], "no image in the columns"),
         ([["a.png"]], "must be a file name"),
         ({"bytes": 1}, "must be a file name"),
         (7, "must be a file name"),

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from cases import Run, runs
 
 from harness import registry
 from harness.api import Ask, Scored, Verdict
+from harness.bridges.environments import FRAMEWORKS, install
 from harness.data.cache import cache_folder
 from harness.scoring.score import score_all
 
@@ -38,13 +38,8 @@ class Framework(NamedTuple):
     worker: str
     protocols: tuple[str, ...]
 
-    @property
-    def requirements(self) -> list[str]:
-        """What pip installs; the package under test comes first."""
-        return (HERE / f"requirements-{self.name}.txt").read_text().split()
 
-
-FRAMEWORKS = (
+COMPARED = (
     Framework("lmms-eval", "lmms_eval_worker.py", ("lmms-eval@0.7.2", "lmms-eval@post-1471")),
     Framework("vlmeval", "vlmeval_worker.py", ("vlmevalkit@2026-08", "vlmevalkit@2024-07")),
 )
@@ -61,20 +56,6 @@ class HashJudge:
 
 
 # ---------------------------------------------------------------- upstream
-
-
-def environment(framework: Framework, latest: bool) -> Path:
-    """The framework's python, installed when what is wanted has changed."""
-    folder = cache_folder() / "upstream" / (framework.name + ("-latest" if latest else ""))
-    wanted = [name.partition("==")[0] if latest else name for name in framework.requirements]
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
-    if latest or not mark.exists() or mark.read_text().split() != wanted:
-        print(f"installing {' '.join(wanted)} into {folder} (some minutes)", flush=True)
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "--upgrade", *wanted], check=True)
-        mark.write_text("\n".join(wanted) + "\n")
-    return python
 
 
 def upstream_verdicts(
@@ -96,7 +77,7 @@ def upstream_verdicts(
 
 def version(framework: Framework, python: Path) -> str:
     """The package under test and the installed version."""
-    package = framework.requirements[0].partition("==")[0]
+    package = FRAMEWORKS[framework.name].package
     code = f"from importlib.metadata import version; print(version({package!r}))"
     return (
         f"{package} {subprocess.run([python, '-c', code], check=True, capture_output=True, text=True).stdout.strip()}"
@@ -224,7 +205,7 @@ def main() -> None:
     """Run the check; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE.parent / "results" / "upstream_check.md")
-    parser.add_argument("--only", choices=[f.name for f in FRAMEWORKS])
+    parser.add_argument("--only", choices=[f.name for f in COMPARED])
     parser.add_argument("--latest", action="store_true")
     parser.add_argument("--update", action="store_true")
     arguments = parser.parse_args()
@@ -237,9 +218,9 @@ def main() -> None:
             out.writelines(json.dumps(case) + "\n" for case in run.cases())
     print(f"{sum(len(run.samples) for run in all_runs)} responses of {len(all_runs)} runs", flush=True)
     lines, found = [HEAD], {}
-    for framework in FRAMEWORKS:
+    for framework in COMPARED:
         if arguments.only in (None, framework.name):
-            python = environment(framework, arguments.latest)
+            python = install(FRAMEWORKS[framework.name], latest=arguments.latest)
             theirs = upstream_verdicts(framework, python, cases, work)
             tables = {protocol: compare(all_runs, protocol, theirs) for protocol in framework.protocols}
             found.update(agreement(tables))

@@ -16,7 +16,7 @@ _MAX_LINE = 16 * 2**20
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A data.jsonl; `image` is the name of a file, or a list of names, relative to its folder."""
+    """A data.jsonl; `image` is the name of a file, or a list of names (which may be empty), relative to its folder."""
 
     path: Path
     published: int = 0
@@ -69,6 +69,6 @@ class FolderSource:
 def _names(stated: object) -> list[str]:
     listed = stated if isinstance(stated, list) else [stated]
     names = [name for name in listed if isinstance(name, str) and name]
-    if not names or len(names) < len(listed):
+    if len(names) < len(listed):
         raise ValueError(f"'image' must be a file name or a list of file names, not {str(stated)[:60]!r}")
     return names

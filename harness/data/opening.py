@@ -36,6 +36,8 @@ def open_dataset(
     mini, which alone has validation and train splits. `limit` keeps the first samples. Everything is decoded and
     checked when a source is seen for the first time; any bad row is a HarnessError, unless `skip_bad_rows` counts it.
     """
+    if task.prepare is not None:
+        data = task.prepare(str(data))
     if data == "mini":
         return _opened(MiniSource.of(task, split, size), task.name, task.from_tsv, limit, skip_bad_rows)
     if split != "test" or size is not None:

@@ -68,7 +68,7 @@ def _table(
         sizes = {r.metrics.n for r in row if r}
         n = f"{min(sizes)}-{max(sizes)}" if len(sizes) > 1 else f"{min(sizes, default='')}"
         table.add_row(task, n, *(_score(r, compared and r.metrics.score == best) if r else Text("-") for r in row))
-    if len(tasks) > 1:
+    if sum(":" not in task for task in tasks) > 1:
         table.add_section()
         table.add_row(*_average_row(shown, tasks, cells), style="bold")
     return table
@@ -81,15 +81,17 @@ def _average_row(
     composites = load_suites().composites
     means = []
     for column in shown:
-        scores = {task: cells[column, task].metrics.score for task in tasks if (column, task) in cells}
+        # A bridged task's metric has the scale of its framework, so it is in no average.
+        own = [task for task in tasks if ":" not in task and (column, task) in cells]
+        scores = {task: cells[column, task].metrics.score for task in own}
         parts = [
             [scores[part] for part in composites[name].mean] if name in composites else [scores[name]]
             for name in counted(scores, composites)
         ]
         means.append((sum(sum(part) / len(part) for part in parts) / len(parts), len(parts)) if parts else None)
     counts = {mean[1] for mean in means if mean}
-    same = len(counts) == 1
-    yield f"average of {min(counts)}" if same else "average"
+    same = len(counts) <= 1
+    yield f"average of {min(counts, default=0)}" if same else "average"
     yield ""
     yield from ("-" if m is None else f"{m[0]:.2f}" + ("" if same else f" (of {m[1]})") for m in means)
 
@@ -120,6 +122,8 @@ def _notes(results: Sequence[Result]) -> Iterator[Text]:
     yield Text(f"{line} · judge {_listed(r.cell.judge for r in results)}", "dim")
     if any(r.edition.startswith("mini") for r in results):
         yield Text("mini: items drawn by code; these scores say nothing about the real benchmarks", "yellow")
+    for task, metric in {r.cell.task: headline for r in results if (headline := _foreign_metric(r))}.items():
+        yield Text(f"{task}: {metric}, in the framework's own scale unless it is a share of items", "dim")
     for result in results:
         where = f"{result.cell.task} · {plain(result.cell.model)}: "
         if result.skipped_rows:
@@ -137,6 +141,12 @@ def _notes(results: Sequence[Result]) -> Iterator[Text]:
             missed = f"{100 * result.gold_missed / result.items:.1f} % scored 0 although the response states the gold"
             hint = f"{result.gold_missed} of {result.items}: `harness show RUN --audit`"
             yield Text(f"{where}{missed} ({hint})", "yellow")
+
+
+def _foreign_metric(result: Result) -> str:
+    """What a bridged task's score is called by its framework; empty for a task of ours."""
+    bridge, colon, _ = result.cell.task.partition(":")
+    return next(iter(result.metrics.groups.get(f"{bridge} metric", {})), "") if colon else ""
 
 
 def _listed(values: Iterator[str]) -> str:
