@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -45,10 +46,13 @@ def _environment(framework: Framework, folder: Path, data: str) -> dict[str, str
     found = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     if data == HUB:
         return {**found, "LMUData": found.get("LMUData", str(Path("~/LMUData").expanduser()))}
-    root = folder.parent / "LMUData"
+    tables = sorted(Path(data).resolve().glob("*.tsv"))
+    # VLMEvalKit reuses the image files of an index, so tables that have changed must not meet their old images.
+    state = "".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}\n" for path in tables)
+    root = folder.parent / f"LMUData_{hashlib.sha256(state.encode(errors='surrogateescape')).hexdigest()[:12]}"
     root.mkdir(exist_ok=True)
-    for table in Path(data).resolve().glob("*.tsv"):
+    for table in tables:
         link = root / table.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(table)
+        if not link.exists():
+            link.symlink_to(table)
     return {**found, **_OFFLINE, "LMUData": str(root)}

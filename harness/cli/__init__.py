@@ -42,6 +42,7 @@ VERBS = {
     "show": Verb("harness.cli.show:show", "Read the items of a run: question, response, rule, verdict."),
     "explain": Verb("harness.cli.explain:explain", "Show one item: prompt, response, verdict under every protocol."),
     "import": Verb("harness.cli.import_:import_", "Make a run of responses that another framework stored."),
+    "export": Verb("harness.cli.export:export", "Write a run in another framework's format."),
     "bridge": Verb("harness.cli.bridge:bridge", "Set up lmms-eval and VLMEvalKit, whose tasks `harness run` can run."),
     "tasks": Verb("harness.cli.tasks:tasks", "List the benchmarks, or show one."),
     "suites": Verb("harness.cli.suites:suites", "List the suites of benchmarks, or show one."),
