@@ -13,8 +13,8 @@ from trainers.zoo.config import Ladder, load_ladder
 
 SENTENCES = (
     "What color is the circle?\nA. red\nB. blue\nAnswer with the option's letter from the given choices directly.",
-    "红色圆形在左上，所以答案是 B",
-    "Question: 最高的柱是什么颜色？\nOptions:\nA. 橙色\nPlease select the correct answer from the options above. \n",
+    "红色圆形在左上 (B)",
+    "Question: 最高的柱是什么颜色？\nOptions:\nA. 4\nPlease select the correct answer from the options above. \n",
     "Answer the question using a single word or phrase.",
     "漢字 ñ ü 🙂 never seen in training, 3.14159 and\ttabs  and double spaces",
 )
@@ -141,10 +141,12 @@ def test_training_questions_are_the_harness_s_own(task: str) -> None:
 
 def _tiny() -> Ladder:
     ladder = load_ladder().model_dump()
-    ladder["data"] |= {"rows_per_task": 6, "drills": 40, "explained": 40, "first_drills": 40}
-    ladder["tokenizer"] |= {"rows_per_task": 12, "drills": 60}
-    ladder["training"] |= {"log_every": 1}
-    ladder["models"] = {"student": ladder["models"]["student"] | {"steps": 20, "drill_chunks": 1}}
+    ladder |= {"chunk": 120}
+    for lesson in ladder["lessons"]:
+        lesson["chunks"] = 1
+    ladder["tokenizer"] |= {"rows": 200}
+    ladder["training"] |= {"log_every": 1, "batch_tokens": 1024}
+    ladder["models"] = {"student": ladder["models"]["student"] | {"steps": 20}}
     return Ladder.model_validate(ladder)
 
 
@@ -200,10 +202,10 @@ def test_drills_are_true_of_their_pictures() -> None:
     from PIL import Image
 
     from tasks.mini.scenes.canvas import RGB
-    from trainers.zoo.drills import drills
+    from trainers.zoo.drills import read_bars
 
-    checked = 0
-    for drill in drills(200, 3):
+    checked, rng = 0, np.random.default_rng(3)
+    for drill in (read_bars(rng) for _ in range(50)):
         for color, value in re.findall(r"The (\w+) bar is (\d)<", "".join(answer for _, answer in drill.turns)):
             pixels = np.array(Image.open(io.BytesIO(drill.images[0].read())))
             painted = (pixels == RGB[color]).all(-1)
@@ -212,22 +214,38 @@ def test_drills_are_true_of_their_pictures() -> None:
     assert checked > 20
 
 
-def test_options_drills_name_the_right_letter() -> None:
+@pytest.mark.parametrize("kind", ["find_options", "name_option"])
+def test_options_drills_name_the_right_letter(kind: str) -> None:
     import re
 
-    from trainers.zoo.drills import first_drills
+    from trainers.zoo.lessons import KINDS
 
     checked = 0
-    for drill in first_drills(200, 0, 5):
-        if drill.images:
-            continue
-        lines = dict(re.findall(r"\n\(?([A-J])(?:\. |\) )([^\n<]+)", drill.turns[0][0].split("<|assistant|>")[0]))
-        for given, learned in drill.turns if lines else ():
-            letter = learned.replace("<|end|>", "").strip(" ()")
-            said = re.sub(r"，所以答案是|, so the answer is", "", given.split("<|assistant|>")[-1]).strip()
-            assert lines[letter] == said
+    for drill in KINDS[kind](100, 5):
+        assert not getattr(drill, "images", ())
+        lines = dict(
+            re.findall(r"[\n ]\(?([A-J])(?:\. |\) |: )([^\n<,]+)", drill.turns[0][0].split("<|assistant|>")[0])
+        )
+        for given, learned in drill.turns:
+            letter, text = re.fullmatch(r" ?\(?([A-J])[.:)] ?(.*)", learned.replace("<|end|>", "")).groups()
+            assert lines[letter] == (text or given.split("<|assistant|>")[-1].strip())
             checked += 1
-    assert checked > 50
+    assert checked >= 100
+
+
+def test_lessons_follow_the_chunks_and_an_unknown_kind_is_named() -> None:
+    from trainers.zoo.lessons import examples
+
+    ladder = load_ladder()
+    first = ladder.lessons[0].chunks
+    assert [ladder.lesson(at) for at in (0, first - 1, first, 10**6)] == [
+        ladder.lessons[0],
+        ladder.lessons[0],
+        ladder.lessons[1],
+        ladder.lessons[-1],
+    ]
+    with pytest.raises(HarnessError, match="called 'charades'"):
+        list(examples({"charades": 1}, 10, 0))
 
 
 def test_only_what_follows_is_learned() -> None:

@@ -29,4 +29,4 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
     """`size` questions in the columns of BLINK.tsv; the target names the letter in brackets."""
     for drawn in draws("blink", PLAN, split, SIZE if size is None else size, seed):
         row = choice_row(drawn)
-        yield {**row, "category": drawn.label, "target": reasoned(drawn.item, f"({row['answer']})")}
+        yield {**row, "category": drawn.label, "target": reasoned(drawn.item, str(row["answer"]))}

@@ -69,10 +69,22 @@ def lettered(texts: Sequence[object], limit: int = 4) -> Row:
     return {LETTERS[i]: texts[i] if i < len(texts) else None for i in range(limit)}
 
 
+def sentence(item: Item, chinese: bool = False) -> str:
+    """What an ideal model says in words: its observation, and the answer unless the observation ends with it."""
+    because, answer = item.because.say(chinese), say(item.answer, chinese)
+    if because.endswith(answer):
+        return because
+    return f"{because}，所以{answer}" if chinese else f"{because}, so {answer}"
+
+
 def reasoned(item: Item, letter: str, chinese: bool = False) -> str:
-    """What an ideal model says before it names the letter; the letter stands apart, as several readers demand."""
-    because = item.because.say(chinese)
-    return f"{because}，所以答案是 {letter}" if chinese else f"{because}, so the answer is {letter}"
+    """The sentence, then the option's letter in brackets."""
+    return f"{sentence(item, chinese)} ({letter})"
+
+
+def letter_first(row: Row) -> str:
+    """The letter, then the option's text: for readers that take the first letter of a response."""
+    return f"{row['answer']}. {row[str(row['answer'])]}"
 
 
 def choice_row(drawn: Drawn, limit: int = 4) -> Row:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from harness.scoring.mathvista_prompts import hint, query
-from tasks.mini.build import SIZE, Row, draws, options, reasoned
+from tasks.mini.build import SIZE, Row, draws, options, reasoned, sentence
 from tasks.mini.scenes import charts, diagrams, objects, puzzles
 from tasks.mini.scenes.item import Skill
 from tasks.mini.scenes.words import say
@@ -72,7 +72,10 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
             words, letter = options(drawn)
             choices = [say(word) for word in words]
         asked = hint(kind.question_type, kind.answer_type, kind.precision)
-        target = answer if kind.answer_type == "list" else reasoned(drawn.item, f"({letter})" if letter else answer)
+        if letter is not None:
+            target = reasoned(drawn.item, letter)
+        else:
+            target = answer if kind.answer_type == "list" else sentence(drawn.item)
         yield {
             **drawn.columns(),
             "question": query(asked, drawn.item.question.say(), "", choices),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tasks._disciplines import DISCIPLINE
-from tasks.mini.build import SIZE, Drawn, Row, choice_row, draws, lettered
+from tasks.mini.build import SIZE, Drawn, Row, choice_row, draws, lettered, reasoned, sentence
 from tasks.mini.scenes import charts, diagrams, objects, pairs, puzzles
 from tasks.mini.scenes.item import flip
 from tasks.mini.scenes.words import say
@@ -66,13 +66,15 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
         if drawn.number % OPEN_EVERY == OPEN_EVERY - 1:
             answer = say(drawn.item.answer)
             row = {**drawn.columns(), "question": drawn.item.question.say(), **lettered([]), "answer": answer}
+            target = sentence(drawn.item)
         else:
             row = choice_row(drawn)
+            target = reasoned(drawn.item, str(row["answer"]))
         yield {
             **placed(drawn, row),
             "id": f"validation_{drawn.label}_{drawn.number + 1}",
             "category": drawn.label,
             "l2-category": DISCIPLINE[drawn.label],
             "split": "validation",
-            "target": row["answer"],
+            "target": target,
         }

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.mini.build import SIZE, Row, draws
+from tasks.mini.build import SIZE, Row, draws, sentence
 from tasks.mini.scenes import charts, diagrams, objects, pairs, puzzles
-from tasks.mini.scenes.item import Item
-from tasks.mini.scenes.words import Text, Word, say
+from tasks.mini.scenes.words import Text, Word
 
 #: Capabilities -> skills.
 PLAN = (
@@ -34,13 +33,6 @@ def gold(answer: Word) -> str:
     return f"{answer}<OR>{_NUMBERS[answer]}" if isinstance(answer, int) else answer
 
 
-def sentence(item: Item) -> str:
-    """What an ideal model says: the observation, and the answer unless the observation holds it."""
-    because, answer = item.because.say(), say(item.answer)
-    held = set(answer.split()) <= set(because.replace(",", "").split())
-    return f"{because}." if held else f"{because}, so the answer is {answer}."
-
-
 def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
     """`size` questions in the columns of MMVet.tsv: category is the set of capabilities."""
     for drawn in draws("mmvet", PLAN, split, SIZE if size is None else size, seed):
@@ -49,5 +41,5 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
             "question": drawn.item.question.say(),
             "answer": gold(drawn.item.answer),
             "category": drawn.label,
-            "target": sentence(drawn.item),
+            "target": f"{sentence(drawn.item)}.",
         }

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from harness.api import HarnessError
 from trainers.zoo.config import Ladder
-from trainers.zoo.data import Examples, Question, encode, load_questions
-from trainers.zoo.drills import Drill, drills, explained, first_drills
+from trainers.zoo.data import Examples, Question, encode
+from trainers.zoo.lessons import examples
 
-#: Chunks of train rows begin here; seed 0 is the harness's own train split.
-_FIRST_SEED = 1
-#: Rows for the tokenizer are drawn with a seed that no chunk uses.
+#: Examples for the tokenizer are drawn with a seed that no chunk uses.
 _TOKENIZER_SEED = 2**30
-#: Drills of the mixed chunks are not those of the first chunks.
-_AWAY = 1_000_000
 
 
 def build_ladder(ladder: Ladder, out: Path, names: Sequence[str] = ()) -> list[Path]:
@@ -47,16 +44,13 @@ def shared_processor(ladder: Ladder, folder: Path) -> Any:
         settings = ladder.tokenizer
         prompts: dict[str, list[str]] = defaultdict(list)
         targets = []
-        asked = load_questions("train", settings.rows_per_task, _TOKENIZER_SEED)
-        told = [
-            *first_drills(settings.drills, 99, ladder.seed),
-            *drills(settings.drills, ladder.seed),
-            *explained(settings.drills, ladder.seed),
-        ]
-        targets += [text for drill in told for turn in drill.turns for text in turn]
-        for question in asked:
-            prompts[question.task].extend(part for part in question.request.parts if isinstance(part, str))
-            targets.append(question.target)
+        even = dict.fromkeys(settings.kinds, 1)
+        for item in examples(even, settings.rows * len(even), _TOKENIZER_SEED):
+            if isinstance(item, Question):
+                prompts[item.task].extend(part for part in item.request.parts if isinstance(part, str))
+                targets.append(item.target)
+            else:
+                targets.extend(text for turn in item.turns for text in turn)
         tokenizer = train_tokenizer(prompts, targets, settings.vocab_size, settings.phrase_share)
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         build_processor(tokenizer, ladder).save_pretrained(partial)
@@ -69,31 +63,37 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from trainers.zoo.model import build_model, grow
-    from trainers.zoo.train import Run, batches
+    from trainers.zoo.train import Place, Run, batches
 
     folder, size = out / name, ladder.models[name]
     if (folder / "training.json").exists():
         return folder
     model = build_model(size, ladder, processor.tokenizer, ladder.seed)
+    first = Place(0, 0)
     if size.grow:
-        grow(model, finished_weights(size.grow, ladder, processor, out))
+        finished = finished_state(size.grow, ladder, processor, out)
+        grow(model, finished["model"])
+        first = Place(finished["place"][0] + 1, 0)
     training = ladder.training
     scaled = {"muon_lr": training.muon_lr * size.lr, "adamw_lr": training.adamw_lr * size.lr}
     run = Run(model, training.model_copy(update=scaled), size.steps, out / ".work" / name)
+    run.place = first
     run.resume()
     pad = processor.tokenizer.pad_token_id
 
-    def chunk(number: int) -> Examples:
-        first = number < size.drill_chunks
-        return draw_chunk(
-            number if first else number - size.drill_chunks, ladder, first, processor, out / ".work" / "chunks"
-        )
-
-    stream = batches(chunk, ladder.training.batch_tokens, pad, ladder.seed, run.place)
+    chunks = out / ".work" / "chunks"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     begin = time.monotonic()
-    with Progress(*columns) as progress:
+    # the next chunk is drawn in a process of its own while this one is learned
+    with ProcessPoolExecutor(1, get_context("spawn")) as painter, Progress(*columns) as progress:
+
+        def chunk(number: int) -> Examples:
+            painter.submit(draw_chunk, number, ladder, processor, chunks).result()
+            painter.submit(draw_chunk, number + 1, ladder, processor, chunks)
+            return load_chunk(number, chunks)
+
         bar = progress.add_task(name, total=size.steps, completed=run.step)
+        stream = batches(chunk, training.batch_tokens, pad, ladder.seed, run.place)
         run.train(stream, lambda step, loss: progress.update(bar, completed=step, description=f"{name} {loss:.3f}"))
     export(model, processor, folder)
     report = {
@@ -107,43 +107,42 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     return folder
 
 
-def finished_weights(name: str, ladder: Ladder, processor: Any, out: Path) -> dict[str, Any]:
-    """The float32 weights of a rung, which is trained first if it is not finished."""
+def finished_state(name: str, ladder: Ladder, processor: Any, out: Path) -> dict[str, Any]:
+    """The last state of a rung (`model`: float32 weights), which is trained first if it is not finished."""
     import torch
 
     if name not in ladder.models:
         raise HarnessError(f"the ladder has no rung {name!r} to grow from", f"its rungs are {', '.join(ladder.models)}")
     build_rung(name, ladder, processor, out)
-    weights: dict[str, Any] = torch.load(out / ".work" / name / "state.pt", weights_only=True)["model"]
-    return weights
+    state: dict[str, Any] = torch.load(out / ".work" / name / "state.pt", weights_only=True)
+    return state
 
 
-def draw_chunk(number: int, ladder: Ladder, only_drills: bool, processor: Any, cache: Path) -> Examples:
-    """A chunk of the stream: drills only, or rows of every task with explained scenes and drills.
+def draw_chunk(number: int, ladder: Ladder, processor: Any, cache: Path) -> None:
+    """Draw a chunk of the stream into `cache`, as its lesson says; once for all rungs."""
+    import torch
 
-    Drawn once for all rungs, then read from `cache`.
-    """
+    file = cache / f"{number}.pt"
+    if file.exists():
+        return
+    torch.set_num_threads(1)
+    asked = examples(ladder.lesson(number).mix, ladder.chunk, ladder.seed + number)
+    drawn = encode(asked, processor, ladder.max_tokens)
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{os.getpid()}")
+    torch.save(
+        {"items": [(tuple(map(tuple, e.turns)), e.images) for e in drawn.items], "pixels": drawn.pixels}, partial
+    )
+    partial.replace(file)
+
+
+def load_chunk(number: int, cache: Path) -> Examples:
+    """A chunk that was drawn."""
     import torch
 
     from trainers.zoo.data import Example, Turn
 
-    file = cache / f"{'drills' if only_drills else 'mixed'}-{number}.pt"
-    if not file.exists():
-        data = ladder.data
-        seed = ladder.seed + number
-        if only_drills:
-            asked: Iterable[Question | Drill] = first_drills(data.first_drills, number, seed)
-        else:
-            told = itertools.chain(drills(data.drills, seed + _AWAY), explained(data.explained, seed))
-            asked = itertools.chain(load_questions("train", data.rows_per_task, _FIRST_SEED + number), told)
-        drawn = encode(asked, processor, data.max_tokens)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}")
-        torch.save(
-            {"items": [(tuple(map(tuple, e.turns)), e.images) for e in drawn.items], "pixels": drawn.pixels}, partial
-        )
-        partial.replace(file)
-    stored = torch.load(file, weights_only=True)
+    stored = torch.load(cache / f"{number}.pt", weights_only=True)
     return Examples(
         [Example(tuple(Turn(*turn) for turn in turns), images) for turns, images in stored["items"]], stored["pixels"]
     )

@@ -17,11 +17,9 @@ class _Strict(BaseModel):
 
 
 class Size(_Strict):
-    """One rung: widths and depths of its language model and vision tower, and how long it trains.
+    """One rung: widths and depths of its language model and vision tower, and its steps.
 
-    The first `drill_chunks` chunks are drills; all of training takes `steps` steps.
-    `grow` names a smaller rung whose finished weights this one starts from;
-    `lr` scales both learning rates.
+    `grow` names a smaller rung whose finished weights this one starts from, at its last lesson; `lr` scales both rates.
     """
 
     hidden: PositiveInt
@@ -32,31 +30,28 @@ class Size(_Strict):
     vision_layers: PositiveInt
     vision_heads: PositiveInt
     init_std: float = Field(gt=0, le=1)
-    drill_chunks: int = Field(ge=0)
     grow: str = ""
     lr: float = Field(default=1.0, gt=0)
     steps: PositiveInt
 
 
 class TokenizerSettings(_Strict):
-    """`phrase_share`: a line found in this share of a task's prompts becomes one token."""
+    """Made from `rows` examples of each of the `kinds`.
+
+    A line found in `phrase_share` of a task's prompts becomes one token.
+    """
 
     vocab_size: PositiveInt
-    rows_per_task: PositiveInt
-    drills: PositiveInt
+    kinds: list[str] = Field(min_length=1)
+    rows: PositiveInt
     phrase_share: float = Field(gt=0, le=1)
 
 
-class DataSettings(_Strict):
-    """Train rows that a task gives to each chunk (circular tasks: rows, not groups), drills and explained scenes in it,
-    drills of one of the first chunks (which hold nothing else), and the longest sequence that is kept.
-    """
+class Lesson(_Strict):
+    """What `chunks` chunks hold: kinds of examples (trainers/zoo/lessons.py) and their parts."""
 
-    rows_per_task: PositiveInt
-    drills: PositiveInt
-    explained: PositiveInt
-    first_drills: PositiveInt
-    max_tokens: PositiveInt
+    chunks: PositiveInt
+    mix: dict[str, PositiveInt]
 
 
 class TrainSettings(_Strict):
@@ -74,16 +69,27 @@ class TrainSettings(_Strict):
 
 
 class Ladder(_Strict):
-    """The whole recipe."""
+    """The whole recipe. A chunk has `chunk` examples; longer ones than `max_tokens` are left out; after its chunks the
+    last lesson goes on with fresh ones.
+    """
 
     seed: int
     image_size: PositiveInt
     patch_size: PositiveInt
-    matching_init: bool
+    chunk: PositiveInt
+    max_tokens: PositiveInt
     tokenizer: TokenizerSettings
-    data: DataSettings
+    lessons: list[Lesson] = Field(min_length=1)
     training: TrainSettings
     models: dict[str, Size]
+
+    def lesson(self, chunk: int) -> Lesson:
+        """The lesson that a chunk belongs to."""
+        for lesson in self.lessons[:-1]:
+            if chunk < lesson.chunks:
+                return lesson
+            chunk -= lesson.chunks
+        return self.lessons[-1]
 
     @property
     def image_tokens(self) -> int:

@@ -7,18 +7,14 @@ before it: a drill that also learns tokens nobody can know (which object comes n
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from harness.api import Image
-from tasks.mini.scenes import charts, diagrams, objects, pairs, posters, puzzles
 from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, png, stamp
 from tasks.mini.scenes.charts import NUMBERS, bars
-from tasks.mini.scenes.item import Skill, draw
 from tasks.mini.scenes.words import WORDS, Text, Word, thing
 from trainers.zoo.tokenizer import ASSISTANT, END, IMAGE, USER
 
@@ -42,7 +38,7 @@ def _pick(rng: Rng, values: Sequence[str], k: int) -> list[str]:
     return [values[i] for i in rng.permutation(len(values))[:k]]
 
 
-def _talk(images: Sequence[Pixels], said: Sequence[tuple[str, str]]) -> Drill:
+def talk(images: Sequence[Pixels], said: Sequence[tuple[str, str]]) -> Drill:
     """Questions and answers as a conversation about the pictures."""
     turns = tuple((f"{USER}{question}{ASSISTANT}", f"{answer}{END}") for question, answer in said)
     first, answer = turns[0]
@@ -54,7 +50,7 @@ def _tell(rng: Rng, pixels: Pixels, facts: Sequence[Fact]) -> Drill:
     """Some of the facts in random order."""
     chinese = bool(rng.random() < _CHINESE)
     chosen = [facts[i] for i in rng.permutation(len(facts))[:_FACTS]]
-    return _talk([pixels], [(question.say(chinese), answer.say(chinese)) for question, answer in chosen])
+    return talk([pixels], [(question.say(chinese), answer.say(chinese)) for question, answer in chosen])
 
 
 def _fact(question: str, asked: tuple[Word, ...], answer: str, words: tuple[Word, ...]) -> Fact:
@@ -172,67 +168,46 @@ def read_bars(rng: Rng) -> Drill:
 
 
 def find_options(rng: Rng) -> Drill:
-    """No picture: option lines, and the letter of each in random order."""
-    number = int(rng.integers(2, 7))
-    chinese = bool(rng.random() < _CHINESE)
-    things = [thing(color, shape) for color in COLORS for shape in SHAPES]
-    pools: tuple[Sequence[Word], ...] = (COLORS, SHAPES, tuple(range(13)), things, tuple(WORDS))
-    pool = pools[int(rng.integers(len(pools)))]
-    texts = [Text("{}", (pool[i],)).say(chinese) for i in rng.permutation(len(pool))[:number]]
-    mark, letter = (("\n{}. {}", " {}"), ("\n({}) {}", " ({})"), ("{}: {}, ", " {}"))[
-        int(rng.choice(3, p=(0.5, 0.3, 0.2)))
-    ]
-    lines = "".join(mark.format(letter, text) for letter, text in zip(_LETTERS, texts, strict=False))
-    form = "{}" if rng.random() < 0.5 else "{}，所以答案是" if chinese else "{}, so the answer is"
-    turns = [[f"\n{form.format(texts[i])}", letter.format(_LETTERS[i])] for i in rng.permutation(number)[:4]]
-    turns[0][0] = f"{USER}{lines}{ASSISTANT}{turns[0][0][1:]}"
+    """No picture: option lines, and the letter of each in random order, as a reasoned answer names it."""
+    number, chinese = int(rng.integers(2, 11)), bool(rng.random() < _CHINESE)
+    texts = _texts(rng, number, chinese)
+    turns = [[f" {texts[i]}", f" ({_LETTERS[i]})"] for i in rng.permutation(number)[:4]]
+    turns[0][0] = f"{USER}{_lines(rng, texts)}{ASSISTANT}{turns[0][0]}"
     turns[-1][1] += END
     return Drill((), tuple((given, learned) for given, learned in turns))
 
 
-@cache
-def skills() -> tuple[Skill, ...]:
-    """All scenes of the mini edition: the functions of the scene modules that draw an item."""
-    modules = (objects, charts, diagrams, puzzles, pairs, posters)
-    own = [f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__]
-    return tuple(f for f in own if f.__name__[0] != "_" and list(inspect.signature(f).parameters) == ["rng"])
+def name_option(rng: Rng) -> Drill:
+    """No picture: a word, option lines, and the letter and the text of the option that is the word."""
+    texts = _texts(rng, int(rng.integers(2, 7)), bool(rng.random() < _CHINESE))
+    at, colon = int(rng.integers(len(texts))), bool(rng.random() < 0.3)
+    lines = ",".join(f" {letter}: {text}" for letter, text in zip(_LETTERS, texts, strict=False))
+    shown = f"\nOptions:{lines}" if colon else _lines(rng, texts)
+    answer = f"{_LETTERS[at]}{':' if colon else '.'} {texts[at]}{END}"
+    return Drill((), ((f"{USER}What is {texts[at]}?{shown}{ASSISTANT}", answer),))
 
 
-def explained(number: int, seed: int) -> Iterator[Drill]:
-    """`number` train items of all scenes in turn: the bare question, and the sentence that leads to the answer."""
-    rng = np.random.default_rng([seed, 0xE719])
-    for i in range(number):
-        item = draw(skills()[i % len(skills())], "train", rng)
-        yield _talk(item.images, [(item.question.say(), item.because.say())])
+def _texts(rng: Rng, number: int, chinese: bool) -> list[str]:
+    things = [thing(color, shape) for color in COLORS for shape in SHAPES]
+    pools: tuple[Sequence[Word], ...] = (COLORS, SHAPES, tuple(range(1, 13)), things, tuple(WORDS))
+    pool = [p for p in pools if len(p) >= number][int(rng.integers(sum(len(p) >= number for p in pools)))]
+    return [Text("{}", (pool[i],)).say(chinese) for i in rng.permutation(len(pool))[:number]]
 
 
-Kinds = tuple[Callable[[Rng], Drill], ...]
-#: What the chunks of drills hold, one after the other: a lookup that is practised alone is learned in hundreds of
-#: steps, among others it is not learned in thousands.
-_LESSONS: tuple[tuple[int, Kinds], ...] = (
-    (6, (find_options,)),
-    (4, (match, match, match, find_options)),
-    (3, (match, match_bars, find_options)),
-)
-_LATER: Kinds = (look, find_options, read_bars, look, count, match)
+def _lines(rng: Rng, texts: Sequence[str]) -> str:
+    mark = "\n{}. {}" if rng.random() < 0.6 else "\n({}) {}"
+    return "".join(mark.format(letter, text) for letter, text in zip(_LETTERS, texts, strict=False))
 
 
-def first_drills(number: int, chunk: int, seed: int) -> Iterator[Drill]:
-    """`number` drills of a chunk's lesson; after the last lesson, the last one."""
-    kinds = _LESSONS[-1][1]
-    for chunks, lesson in _LESSONS:
-        if chunk < chunks:
-            kinds = lesson
-            break
-        chunk -= chunks
-    return _turns(kinds, number, seed)
+def grid(rng: Rng) -> Drill:
+    """Up to eight objects: what every cell holds, row by row."""
+    number = int(rng.integers(1, 9))
+    kinds = [(_pick(rng, SHAPES, 1)[0], _pick(rng, COLORS, 1)[0]) for _ in range(number)]
+    cells = _cells(rng, number)
+    held = dict(zip(cells, kinds, strict=True))
+    told = [held.get((row, column)) for row in range(_GRID) for column in range(_GRID)]
+    words = "".join(f" {kind[1]} {kind[0]}" if kind else " no" for kind in told)
+    return Drill((Image.from_bytes(png(_scene(kinds, cells))),), ((f"{USER}{IMAGE}{ASSISTANT}", words + END),))
 
 
-def drills(number: int, seed: int) -> Iterator[Drill]:
-    """`number` drills with whole sentences, the kinds in turn."""
-    return _turns(_LATER, number, seed)
-
-
-def _turns(kinds: Kinds, number: int, seed: int) -> Iterator[Drill]:
-    rng = np.random.default_rng([seed, 0xD711])
-    return (kinds[i % len(kinds)](rng) for i in range(number))
+KINDS = (find_options, name_option, grid, match, match_bars, look, count, read_bars)

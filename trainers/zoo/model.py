@@ -132,9 +132,8 @@ def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Mod
         # transformers leaves positions at zero: all patches would look alike at first
         position = model.model.vision_tower.embeddings.position_embeddings
         position.normal_(0, size.init_std)
-        if ladder.matching_init:
-            for layer in model.model.language_model.layers:
-                _attend_to_alike(layer.self_attn)
-            _attend_to_previous(model.model.language_model)
+        for layer in model.model.language_model.layers:
+            _attend_to_alike(layer.self_attn)
+        _attend_to_previous(model.model.language_model)
     built: nn.Module = model
     return built

@@ -6,6 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tasks.mini.scenes.charts import NUMBERS
+from tasks.mini.scenes.pairs import ORDINALS
+from tasks.mini.scenes.words import WORDS
+
 PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
 IMAGE_START, IMAGE, IMAGE_END, VIDEO = "<img>", "<IMG_CONTEXT>", "</img>", "<video>"
 SPECIAL = (PAD, END, USER, ASSISTANT, SYSTEM, IMAGE_START, IMAGE, IMAGE_END, VIDEO)
@@ -30,9 +34,15 @@ CHAT_TEMPLATE = (
 )
 
 
-def option_marks() -> list[str]:
-    """The marks in front of options, one token each: a new line with `A. ` or `(A) `, for A to J."""
-    return [mark.format(letter) for letter in "ABCDEFGHIJ" for mark in ("\n{}. ", "\n({}) ")]
+def whole_words() -> list[str]:
+    """Texts of options and answers that are one token each, so that an option is found by one token.
+
+    The marks of options end before the space: an option's word is then the same token as in a sentence.
+    """
+    marks = ("\n{}.", "\n({})", " {}:", " ({})", "{}.", "{}:")
+    words = [word for word in WORDS if " " in word] + ["about the same", *(f"{word} image" for word in ORDINALS)]
+    numbers = ["10", "11", "12", *dict.fromkeys(str(n * step) for step in (0.5, 0.25) for n in NUMBERS)]
+    return [*(mark.format(letter) for mark in marks for letter in "ABCDEFGHIJ"), *(f" {w}" for w in words + numbers)]
 
 
 def phrases(prompts: Mapping[str, Sequence[str]], share: float) -> list[str]:
@@ -61,9 +71,10 @@ def train_tokenizer(prompts: Mapping[str, Sequence[str]], targets: Iterable[str]
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    lines = [*phrases(prompts, share), *option_marks()]
+    lines = [*phrases(prompts, share), *whole_words()]
+    chinese = sorted(WORDS.values(), key=len, reverse=True)
     texts = [text for group in prompts.values() for text in group]
-    rest = [_without(text, lines) for text in texts]
+    rest = [_without(text, [*lines, *chinese]) for text in texts]
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -73,13 +84,15 @@ def train_tokenizer(prompts: Mapping[str, Sequence[str]], targets: Iterable[str]
     )
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(lines),
+        vocab_size=vocab_size - len(lines) - len(chinese),
         special_tokens=list(SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    core.train_from_iterator([*rest, *(_without(text, SPECIAL) for text in targets)], trainer)
+    core.train_from_iterator([*rest, *(_without(text, [*SPECIAL, *lines, *chinese]) for text in targets)], trainer)
     core.add_tokens([AddedToken(line, normalized=False, special=False) for line in lines])
+    # an option `A. 红色` and a sentence without spaces hold the same token
+    core.add_tokens([AddedToken(word, normalized=False, special=False, lstrip=True) for word in chinese])
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,

@@ -195,13 +195,12 @@ _TURN = (np.arctan2(_AXIS[None, :], -_AXIS[:, None]) / (2 * np.pi)) % 1.0
 _DISC = _AXIS[None, :] ** 2 + _AXIS[:, None] ** 2 <= 30**2
 
 
-def pie(values: tuple[int, ...], colors: list[str], turn: float = 0.0) -> Pixels:
-    """A pie chart whose first slice starts at `turn` (share of a full turn), clockwise."""
+def pie(values: tuple[int, ...], colors: list[str]) -> Pixels:
+    """A pie chart whose first slice starts at the top, clockwise."""
     pixels = blank()
     edges = np.cumsum([0, *values]) / sum(values)
-    where = (_TURN - turn) % 1.0
     for start, end, color in zip(edges[:-1], edges[1:], colors, strict=True):
-        pixels[_DISC & (where >= start) & (where < end)] = RGB[color]
+        pixels[_DISC & (start <= _TURN) & (end > _TURN)] = RGB[color]
     return pixels
 
 
@@ -218,7 +217,7 @@ def pie_extreme(rng: Rng) -> Item:
     colors = some(rng, COLORS, BARS)
     word = "largest" if large else "smallest"
     return Item(
-        (pie(series.values, colors, int(rng.integers(8)) / 8),),
+        (pie(series.values, colors),),
         Text(f"What color has the {word} share?"),
         colors[at],
         tuple(without(colors, colors[at])),

@@ -10,6 +10,8 @@ from tasks.mini.scenes.objects import QUARTERS
 from tasks.mini.scenes.words import NO, YES, Text
 
 _CENTRES = ((8, 8), (56, 8), (8, 56), (56, 56))
+#: The corners in the order in which one walks around.
+_ROUND = (0, 1, 3, 2)
 
 
 def _arrow(pixels: Pixels, start: int, end: int) -> None:
@@ -26,8 +28,10 @@ def _arrow(pixels: Pixels, start: int, end: int) -> None:
 
 
 def _chain(rng: Rng, labelled: bool) -> tuple[Pixels, list[str]]:
-    """Four nodes at the corners, joined in a random order by three arrows; their names in that order."""
-    order, colors, shapes = some(rng, range(4), 4), some(rng, COLORS, 4), some(rng, SHAPES, 4)
+    """Four nodes at the corners, joined one after the other by three arrows, either way round; names in that order."""
+    start, way = int(rng.integers(4)), 1 if flip(rng) else -1
+    order = [_ROUND[(start + way * step) % 4] for step in range(4)]
+    colors, shapes = some(rng, COLORS, 4), some(rng, SHAPES, 4)
     pixels = blank()
     for start, end in pairwise(order):
         _arrow(pixels, start, end)
@@ -234,9 +238,9 @@ def _page(rng: Rng) -> tuple[Pixels, dict[str, str], list[str], list[str]]:
     box(pixels, colors[1], 0 if left else SIDE - CELL, CELL, CELL, SIDE - CELL)
     buttons = colors[2:]
     for at, (color, shape) in enumerate(zip(buttons, shapes, strict=True)):
-        x, y = (CELL if left else 0) + at % 2 * 24 + 1, CELL + at // 2 * 24 + 1
-        box(pixels, color, x, y, 22, 22)
-        stamp(pixels, shape, "white", x + 3, y + 3, CELL)
+        x, y = (CELL if left else 0) + at % 2 * 2 * CELL, CELL + at // 2 * 2 * CELL
+        box(pixels, color, x, y, CELL, CELL)
+        stamp(pixels, shape, "white", x + 1, y + 1, CELL - 2)
     return pixels, parts, buttons, shapes
 
 

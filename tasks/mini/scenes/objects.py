@@ -180,11 +180,9 @@ def odd_one(rng: Rng) -> Item:
     else:
         colors[1] = colors[0]
     pixels = blank()
-    size = one(rng, (16, 20, 24, 28))
     for quarter in range(4):
         odd = quarter == at
-        x, y = quarter % 2 * 32 + (32 - size) // 2, quarter // 2 * 32 + (32 - size) // 2
-        stamp(pixels, shapes[odd], colors[odd], x, y, size)
+        stamp(pixels, shapes[odd], colors[odd], quarter % 2 * 32 + 4, quarter // 2 * 32 + 4, 24)
     return Item(
         (pixels,),
         Text("Where is the object that differs?"),

@@ -65,12 +65,12 @@ def count_ten(rng: Rng) -> Item:
 def clock(rng: Rng) -> Item:
     """Read the hour off a dial with one hand."""
     hour, hue = one(rng, HOURS), one(rng, COLORS)
-    x, y = one(rng, (0, 8, 16)), one(rng, (0, 8, 16))
-    pixels = blank()
-    stamp(pixels, "circle", one(rng, without(COLORS, hue)), x, y, 48)
-    stamp(pixels, "circle", "white", x + 5, y + 5, 38)
-    angle, x, y = hour * math.pi / 6, x + 22, y + 22
-    line(pixels, hue, x, y, round(x + 16 * math.sin(angle)), round(y - 16 * math.cos(angle)), 4)
+    pixels = blank(one(rng, without(COLORS, hue)))
+    stamp(pixels, "circle", "white", 0, 0, SIDE)
+    box(pixels, one(rng, COLORS), 0, 0, 8, 8)
+    angle, centre = hour * math.pi / 6, SIDE // 2 - 3
+    tip_x, tip_y = round(centre + 26 * math.sin(angle)), round(centre - 26 * math.cos(angle))
+    line(pixels, hue, centre, centre, tip_x, tip_y, 6)
     question = Text("What hour does the {} hand show?", (hue,))
     return Item((pixels,), question, hour, tuple(without(HOURS, hour)), Text("The {} hand is at {}", (hue, hour)))
 

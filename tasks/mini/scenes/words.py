@@ -18,7 +18,11 @@ class Text:
     def say(self, chinese: bool = False) -> str:
         """The sentence; a form without a Chinese counterpart is a KeyError."""
         form = FORMS[self.form] if chinese else self.form
-        return form.format(*(say(word, chinese) for word in self.words))
+        if not chinese:
+            return form.format(*(say(word) for word in self.words))
+        # a space before numbers, as Chinese typography has it
+        said = (f" {word}" if isinstance(word, int) else say(word, True) for word in self.words)
+        return form.format(*said).strip()
 
 
 def say(word: Word, chinese: bool = False) -> str:
