@@ -1,6 +1,7 @@
 """Backend vllm on the real engine; run it in the environment that has vllm (docs/scale.md), elsewhere it is skipped."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,26 @@ from harness.models.hf import open_model as open_hf
 pytest.importorskip("vllm")
 pytestmark = pytest.mark.slow
 
+from harness.models.seen import Seen  # noqa: E402
 from harness.models.vllm import VLLMModel, open_model  # noqa: E402
 
-FAMILY = os.environ.get("TINY_FAMILY", "internvl")
+#: The embedded ladder is InternVL's architecture; one engine a family.
+FAMILIES = os.environ.get("TINY_FAMILY", "internvl,qwen2_5_vl,smolvlm").split(",")
+#: What a small machine needs.
+SMALL: dict[str, Any] = {"enforce_eager": True, "max_num_seqs": 8, "gpu_memory_utilization": 0.15}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.checkpoint(request.param, tmp_path_factory.mktemp("checkpoints"))
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.checkpoint(FAMILY, tmp_path_factory.mktemp("checkpoints"))
-
-
-@pytest.fixture(scope="module")
-def engine(checkpoint: Path) -> VLLMModel:
+def engine(checkpoint: Path) -> Iterator[VLLMModel]:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-    return open_model(str(checkpoint), max_model_len=512, max_images=2, enforce_eager=True, max_num_seqs=8, window=6)
+    model = open_model(str(checkpoint), max_model_len=512, max_images=2, window=6, **SMALL)
+    yield model
+    model.close()
 
 
 def answers(model: Any, requests: list[Request]) -> dict[tuple[int, int], Response]:
@@ -77,9 +83,66 @@ def test_a_run_that_is_given_up_leaves_the_engine_free(engine: VLLMModel) -> Non
     stream = engine.generate(make_requests(6))
     next(stream)
     stream.close()
-    assert not engine.engine.has_unfinished_requests()
+    assert engine._engine.get_num_unfinished_requests() == 0
+    assert len(answers(engine, make_requests(3))) == 3
 
 
-def test_unknown_option(checkpoint: Path) -> None:
+def test_given_tokens_are_scored_as_transformers_does(engine: VLLMModel, checkpoint: Path) -> None:
+    """Behaviour log-probs and a teacher's signal: prompt log-probs of the response's tokens."""
+    pairs = [(request, (9, 300, 5, 77)) for request in make_requests(4)]
+    ours = dict(open_hf(str(checkpoint)).score(pairs, top=5))
+    theirs = dict(engine.score(pairs, top=5))
+    assert len(theirs) == len(pairs)
+    for index, found in theirs.items():
+        assert found.logprobs == pytest.approx(ours[index].logprobs, abs=1e-3)
+        for place, expected in zip(found.top, ours[index].top, strict=True):
+            assert [value for _, value in place] == pytest.approx([value for _, value in expected], abs=1e-3)
+            assert place[0][0] == expected[0][0]
+
+
+def test_what_is_seen_is_what_transformers_shows(engine: VLLMModel, checkpoint: Path) -> None:
+    requests = make_requests(6)
+    sides = []
+    for model in (open_hf(str(checkpoint)), engine):
+        seen: dict[int, Seen] = {}
+        model.watch = seen.__setitem__
+        answers(model, requests)
+        model.watch = None
+        sides.append(seen)
+    for index in range(6):
+        ours, theirs = sides[0][index], sides[1][index]
+        assert theirs.ids == ours.ids
+        assert theirs.grid == ours.grid
+        assert theirs.pixels == (None if ours.pixels is None else pytest.approx(ours.pixels, rel=1e-4))
+        assert {**theirs.settings, "max_new_tokens": 0} == {**ours.settings, "max_new_tokens": 0}
+
+
+def test_the_engine_starts_for_what_waits(tmp_path: Path) -> None:
+    """Context length and images a prompt come from the tasks; no engine starts where nothing is missing."""
+    checkpoint = str(tiny_models.checkpoint("internvl", tmp_path))
+    short = make_requests(2, max_new_tokens=8)
+    model = open_model(checkpoint, **SMALL)
+    model.expect(short)
+    assert model._engine is None
+    assert len(answers(model, short)) == 2
+    length = model._engine.model_config.max_model_len
+    assert length == 256
+    model.expect([*short, *make_requests(1, max_new_tokens=700)])
+    assert len(answers(model, make_requests(1, max_new_tokens=700))) == 1
+    assert model._engine.model_config.max_model_len == 1024
+    model.close()
+
+
+def test_options_that_are_none(tmp_path: Path) -> None:
+    checkpoint = str(tiny_models.checkpoint("internvl", tmp_path))
     with pytest.raises(HarnessError, match="no option 'max_len'"):
-        open_model(str(checkpoint), max_len=3)
+        open_model(checkpoint, max_len=3)
+    with pytest.raises(HarnessError, match="LoRA"):
+        open_model(checkpoint, enable_lora=True)
+
+
+def test_how_fast_is_no_part_of_the_identity_but_how_long_is(tmp_path: Path) -> None:
+    checkpoint = str(tiny_models.checkpoint("internvl", tmp_path))
+    plain = open_model(checkpoint).fingerprint()
+    assert open_model(checkpoint, tensor_parallel_size=2, data_parallel_size=2).fingerprint() == plain
+    assert open_model(checkpoint, max_model_len=64).fingerprint() != plain

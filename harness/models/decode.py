@@ -17,6 +17,7 @@ from transformers.utils import ModelOutput
 
 from harness.api import Generation
 from harness.models.preprocess import Prepared, collate
+from harness.models.seen import TokenScores
 
 #: The batch is made smaller when this share of its rows has ended: each time, the cache is copied once.
 _COMPACT_AT = 0.2
@@ -68,14 +69,30 @@ def decode(model: Any, tokenizer: Any, rows: Sequence[Row], eos: frozenset[int],
         if row.index not in prompts:
             prompts[row.index] = len(batch)
             batch.append(row.prepared)
+    _run(model, batch, _Loop(tokenizer, rows, [prompts[row.index] for row in rows], eos), pad)
+
+
+@torch.no_grad()
+def token_scores(model: Any, tokenizer: Any, prompt: Prepared, tokens: Sequence[int], top: int) -> TokenScores:
+    """Log-probabilities (temperature 1) of `tokens` after a prompt, and the `top` best at each place.
+
+    Token by token, as they were decoded: a token of the answer may be one that stands for an image in a prompt.
+    """
+    if not tokens:
+        return TokenScores(())
+    row = Row(0, 0, prompt, Generation(), len(tokens))
+    loop = _Given(tokenizer, row, tokens, top)
+    _run(model, [prompt], loop, 0)
+    return TokenScores(tuple(row.logprobs), tuple(loop.best))
+
+
+def _run(model: Any, batch: Sequence[Prepared], loop: _Loop, pad: int) -> None:
     inputs = {name: value.to(model.device) for name, value in collate(batch, pad).items()}
     inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
-    steps = max(row.limit for row in rows)
     config = GenerationConfig(
-        max_new_tokens=steps, do_sample=False, num_beams=1, use_cache=True, pad_token_id=pad, eos_token_id=sorted(eos),
-        num_return_sequences=1,
+        max_new_tokens=loop.steps, do_sample=False, num_beams=1, use_cache=True, pad_token_id=pad,
+        eos_token_id=sorted(loop.eos) or None, num_return_sequences=1,
     )  # fmt: skip
-    loop = _Loop(tokenizer, rows, [prompts[row.index] for row in rows], eos)
     model.generate(**inputs, generation_config=config, custom_generate=loop.run)
 
 
@@ -86,7 +103,8 @@ class _Loop:
         self._tokenizer = tokenizer
         self._rows: list[Row | None] = list(rows)
         self._prompts = prompts
-        self._eos = eos
+        self.eos = eos
+        self.steps = max(row.limit for row in rows)
         self._generation = rows[0].generation
         self._seen: torch.Tensor | None = None
 
@@ -158,7 +176,7 @@ class _Loop:
         row.token_ids.append(token)
         if logprob is not None:
             row.logprobs.append(logprob)
-        if token in self._eos:
+        if token in self.eos:
             row.finish, row.text = "stop", self._text(row.token_ids)
         elif row.generation.stop and self._stopped(row):
             row.finish = "stop"
@@ -181,6 +199,29 @@ class _Loop:
     def _text(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
+
+
+class _Given(_Loop):
+    """A loop that is told each token and notes its log-probability."""
+
+    def __init__(self, tokenizer: Any, row: Row, tokens: Sequence[int], top: int) -> None:
+        super().__init__(tokenizer, [row], [0], frozenset())
+        self._tokens, self._top = tokens, top
+        self.best: list[tuple[tuple[int, float], ...]] = []
+
+    def _choose(self, logits: torch.Tensor) -> torch.Tensor:
+        [row] = self._rows
+        assert row is not None
+        log_p = logits[0].log_softmax(-1)
+        token = self._tokens[len(row.token_ids)]
+        row.token_ids.append(token)
+        row.logprobs.append(float(log_p[token]))
+        if self._top:
+            best = log_p.topk(self._top)
+            self.best.append(tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
+        if len(row.token_ids) == len(self._tokens):
+            self._rows = [None]
+        return torch.tensor([token], device=logits.device)
 
 
 def _select_rows(name: str, value: Any, keep: torch.Tensor, size: int) -> Any:

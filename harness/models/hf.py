@@ -12,12 +12,13 @@ import torch
 
 from harness import interrupt
 from harness.api import HarnessError, Request, Response
-from harness.models.decode import Row, decode, sampling_key
+from harness.models.decode import Row, decode, sampling_key, token_scores
 from harness.models.fingerprint import checkpoint_fingerprint, module_fingerprint
 from harness.models.load import load_module, load_processor, resolve
 from harness.models.lookahead import Item, Ready, look_ahead
 from harness.models.options import check_options
-from harness.models.preprocess import Preprocessor
+from harness.models.preprocess import PROMPT_ERRORS, Preprocessor
+from harness.models.seen import Seen, TokenScores, pictures
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class HFModel:
         batch_tokens: int | None = None, window: int = 512, window_bytes: int = 2 << 30, workers: int = 0,
     ) -> None:  # fmt: skip
         self.name = name
+        self.watch: Callable[[int, Seen], None] | None = None
         self.module = module
         self.preprocessor = processor if isinstance(processor, Preprocessor) else Preprocessor(processor)
         self.batch_tokens = batch_tokens or BATCH_TOKENS["cpu" if module.device.type == "cpu" else "cuda"]
@@ -92,6 +94,19 @@ class HFModel:
                     yield from self._run(batch)
                     if not ready.exhausted:
                         break
+
+    def score(self, pairs: Iterable[tuple[Request, Sequence[int]]], top: int = 0) -> Iterator[tuple[int, TokenScores]]:
+        """Yield (index, log-probabilities of the given tokens after the request's prompt), one pair at a time.
+
+        HarnessError for a prompt that cannot be read.
+        """
+        for index, (request, tokens) in enumerate(pairs):
+            try:
+                prepared = self.preprocessor.prepare(request)
+            except PROMPT_ERRORS as error:
+                raise HarnessError(f"these tokens cannot be scored: {error}", "look at the item's image") from error
+            with _evaluating(self.module):
+                yield index, token_scores(self.module, self.preprocessor.tokenizer, prepared, tokens, top)
 
     def _failed(self, ready: Ready) -> Iterator[tuple[int, Response]]:
         for index, request, error in ready.take_failed():
@@ -124,7 +139,22 @@ class HFModel:
         row = Row(item.index, sample, item.prepared, settings, min(settings.max_new_tokens, self._context - length))
         if row.limit < 1:
             row.finish, row.error = "error", f"the prompt has {length} tokens, but the model reads {self._context}"
+        if self.watch is not None and sample == 0:
+            self.watch(item.index, self._seen(row))
         return row
+
+    def _seen(self, row: Row) -> Seen:
+        grid, pixels = pictures([row.prepared.features])
+        settings = {
+            "max_new_tokens": row.limit,
+            "temperature": row.generation.temperature,
+            "top_p": row.generation.top_p,
+            "top_k": row.generation.top_k,
+            "repetition_penalty": row.generation.repetition_penalty,
+            "stop": list(row.generation.stop),
+            "eos": sorted(self._eos),
+        }
+        return Seen(tuple(row.prepared.input_ids.tolist()), grid, pixels, settings)
 
     def _run(self, rows: Sequence[Row]) -> Iterator[tuple[int, Response]]:
         """Decode rows; a batch that fails is halved until the guilty row is alone, and finished rows are kept."""

@@ -22,6 +22,7 @@ def event_loop(name: str) -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
+        asyncio.run_coroutine_threadsafe(_end_tasks(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -68,3 +69,11 @@ def stream(
         for future in pending:
             future.cancel()
         asyncio.run_coroutine_threadsafe(ended(), loop).result()
+
+
+async def _end_tasks() -> None:
+    """End what an engine left running, so that the loop closes in peace."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,87 @@
+"""What a backend shows its model for a request, and how it decodes: what `harness parity` compares.
+
+A backend that can tell has an attribute `watch`: None, or a function that it calls with (index of the request, Seen)
+before the request's response is yielded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+#: Features that say how an image was cut: a row of numbers an image.
+_GRIDS = ("image_grid_thw", "image_grid_hws", "image_sizes")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One prompt as the model saw it; what a backend cannot tell is empty or None.
+
+    `ids` are the prompt's tokens with image placeholders expanded, `grid` the patches of each image where the processor
+    states them, `pixels` (number, mean, standard deviation) of the pixel values, padding tiles left out. `settings` is
+    how it is decoded, by name; `eos` among them are the tokens that end it.
+    """
+
+    ids: tuple[int, ...] = ()
+    grid: tuple[tuple[int, ...], ...] | None = None
+    pixels: tuple[int, float, float] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Seen:
+        """The inverse of `to_json`."""
+        grid, pixels = body["grid"], body["pixels"]
+        return cls(
+            ids=tuple(body["ids"]),
+            grid=None if grid is None else tuple(map(tuple, grid)),
+            pixels=None if pixels is None else (pixels[0], pixels[1], pixels[2]),
+            settings=body["settings"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Log-probabilities (temperature 1) of given tokens after a prompt: one a token, and the `top` best at each place
+    as (token, log-probability), best first.
+    """
+
+    logprobs: tuple[float, ...]
+    top: tuple[tuple[tuple[int, float], ...], ...] = ()
+
+
+def pictures(
+    items: Iterable[Mapping[str, torch.Tensor]],
+) -> tuple[tuple[tuple[int, ...], ...] | None, tuple[int, float, float] | None]:
+    """(grid, pixels) of processed images: tensors by name, of all images together or one mapping an image."""
+    grid: list[tuple[int, ...]] = []
+    count, total, squares = 0, 0.0, 0.0
+    for features in items:
+        for name, value in features.items():
+            if name in _GRIDS:
+                grid += [tuple(row) for row in value.reshape(-1, value.shape[-1]).tolist()]
+            elif name.startswith("pixel_values"):
+                tiles = _tiles(value).double()
+                count += tiles.numel()
+                total += float(tiles.sum())
+                squares += float(tiles.square().sum())
+    if not count:
+        return None, None
+    mean = total / count
+    return tuple(grid) or None, (count, mean, math.sqrt(max(0.0, squares / count - mean * mean)))
+
+
+def _tiles(value: torch.Tensor) -> torch.Tensor:
+    """Pixel values without the tiles that only pad a batch: tiles of zeros alone, in tensors of [..., C, H, W]."""
+    if value.dim() < 4:
+        return value
+    tiles = value.flatten(0, -4)
+    return tiles[tiles.flatten(1).any(-1)]
