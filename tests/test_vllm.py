@@ -89,7 +89,7 @@ def test_a_run_that_is_given_up_leaves_the_engine_free(engine: VLLMModel) -> Non
 
 def test_given_tokens_are_scored_as_transformers_does(engine: VLLMModel, checkpoint: Path) -> None:
     """Behaviour log-probs and a teacher's signal: prompt log-probs of the response's tokens."""
-    pairs = [(request, (9, 300, 5, 77)) for request in make_requests(4)]
+    pairs = [(request, (40, 300, 77, 120)) for request in make_requests(4)]
     ours = dict(open_hf(str(checkpoint)).score(pairs, top=5))
     theirs = dict(engine.score(pairs, top=5))
     assert len(theirs) == len(pairs)

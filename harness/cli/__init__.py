@@ -28,6 +28,10 @@ VERBS = {
     "compare": Verb(
         "harness.cli.compare:compare", "Compare models or methods on the same items: differences, intervals, p."
     ),
+    "parity": Verb(
+        "harness.cli.parity:parity",
+        "Let two backends answer the same items and certify that they give the same table, or say where they part.",
+    ),
     "gate": Verb("harness.cli.gate:gate", "Say GO, NO-GO or INCONCLUSIVE about a run, by its exit code."),
     "audit": Verb("harness.cli.audit:audit", "Check tables of scores for numbers that measurements hardly give."),
     "leaderboard": Verb(

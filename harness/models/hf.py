@@ -18,7 +18,7 @@ from harness.models.load import load_module, load_processor, resolve
 from harness.models.lookahead import Item, Ready, look_ahead
 from harness.models.options import check_options
 from harness.models.preprocess import PROMPT_ERRORS, Preprocessor
-from harness.models.seen import Seen, TokenScores, pictures
+from harness.models.seen import Seen, TokenScores, decoding, pictures
 
 log = logging.getLogger(__name__)
 
@@ -145,15 +145,7 @@ class HFModel:
 
     def _seen(self, row: Row) -> Seen:
         grid, pixels = pictures([row.prepared.features])
-        settings = {
-            "max_new_tokens": row.limit,
-            "temperature": row.generation.temperature,
-            "top_p": row.generation.top_p,
-            "top_k": row.generation.top_k,
-            "repetition_penalty": row.generation.repetition_penalty,
-            "stop": list(row.generation.stop),
-            "eos": sorted(self._eos),
-        }
+        settings = decoding(row.generation, row.limit, eos=sorted(self._eos))
         return Seen(tuple(row.prepared.input_ids.tolist()), grid, pixels, settings)
 
     def _run(self, rows: Sequence[Row]) -> Iterator[tuple[int, Response]]:

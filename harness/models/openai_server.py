@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from harness.api import Generation, HarnessError, Image, Request, Response
 from harness.models.concurrency import AdaptiveLimit
 from harness.models.options import check_options
+from harness.models.seen import Seen, decoding
 from harness.models.streaming import event_loop, stream
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class OpenAIModel:
         extra: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
+        self.watch: Callable[[int, Seen], None] | None = None
         self.usage = Usage(price_prompt=price_prompt, price_completion=price_completion)
         self._url = _without_secret(base_url or os.environ.get("OPENAI_BASE_URL") or _HOSTED)
         self._concurrency, self._timeout, self._attempts, self._pause = concurrency, timeout, attempts, pause
@@ -136,7 +138,7 @@ class OpenAIModel:
             client = self._client()
             try:
                 yield from stream(
-                    loop, requests, lambda _, request: self._ask(client, request, limit), lambda: limit.value
+                    loop, requests, lambda index, request: self._ask(client, index, request, limit), lambda: limit.value
                 )
             finally:
                 asyncio.run_coroutine_threadsafe(client.close(), loop).result()
@@ -168,7 +170,7 @@ class OpenAIModel:
         """Whether the server says that it is vLLM's (known after `check`)."""
         return bool(self._served.get("owned_by") == "vllm")
 
-    async def _ask(self, client: AsyncOpenAI, request: Request, limit: AdaptiveLimit) -> list[Response]:
+    async def _ask(self, client: AsyncOpenAI, index: int, request: Request, limit: AdaptiveLimit) -> list[Response]:
         """All samples of a request; an answer, or the reason why there is none."""
         import openai
 
@@ -182,7 +184,7 @@ class OpenAIModel:
             self.usage.requests += attempt == 1
             self.usage.retries += attempt > 1
             try:
-                responses = await self._complete(client, body)
+                completion, responses = await self._complete(client, body)
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise _refusal(error, self._url) from None  # the body of such an error may show the key
             except (openai.APIError, TimeoutError, ValueError) as error:
@@ -195,6 +197,8 @@ class OpenAIModel:
             else:
                 limit.answered()
                 self._given_up = 0
+                if self.watch is not None:
+                    self.watch(index, self._seen(completion, request.generation))
                 return responses
         self._given_up += 1
         return _failed(request, f"{self._last_failure} (after {self._attempts} attempts)")
@@ -209,8 +213,8 @@ class OpenAIModel:
             return f"the budget of {self._max_tokens} tokens is spent"
         return ""
 
-    async def _complete(self, client: AsyncOpenAI, body: dict[str, Any]) -> list[Response]:
-        """The server's answer, read; ValueError where it is none (an error page, cut JSON, no choices)."""
+    async def _complete(self, client: AsyncOpenAI, body: dict[str, Any]) -> tuple[Any, list[Response]]:
+        """The server's answer, and read; ValueError where it is none (an error page, cut JSON, no choices)."""
         async with asyncio.timeout(self._timeout):  # the client's own time-out starts anew with every byte
             completion = await client.chat.completions.create(**body)
         try:
@@ -223,7 +227,13 @@ class OpenAIModel:
             raise ValueError(f"no chat completion: {str(completion)[:200]!r}") from error
         if len(responses) != body["n"]:
             raise ValueError(f"the server gave {len(responses)} answers of {body['n']}")
-        return responses
+        return completion, responses
+
+    def _seen(self, completion: Any, generation: Generation) -> Seen:
+        """What a server tells: vLLM's the prompt's tokens, none what became of the images or what ends an answer."""
+        ids = tuple(getattr(completion, "prompt_token_ids", None) or ())
+        length = self._served.get("max_model_len") or 1 << 30
+        return Seen(ids, settings=decoding(generation, length - len(ids)))
 
 
 def _response(choice: Any, place: int, prompt_tokens: int) -> Response:

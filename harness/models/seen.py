@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.api import Generation
+
 if TYPE_CHECKING:
     import torch
 
@@ -85,3 +87,16 @@ def _tiles(value: torch.Tensor) -> torch.Tensor:
         return value
     tiles = value.flatten(0, -4)
     return tiles[tiles.flatten(1).any(-1)]
+
+
+def decoding(generation: Generation, limit: int, **more: Any) -> dict[str, Any]:
+    """The settings of a request as `Seen` names them; `limit` new tokens are left in the context."""
+    return {
+        "max_new_tokens": min(generation.max_new_tokens, limit),
+        "temperature": generation.temperature,
+        "top_p": generation.top_p,
+        "top_k": generation.top_k,
+        "repetition_penalty": generation.repetition_penalty,
+        "stop": list(generation.stop),
+        **more,
+    }
