@@ -10,6 +10,7 @@ import pytest
 import tiny_models
 import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import load_file, save_file
 from test_hf_model import make_requests
 
 from harness import registry
@@ -55,8 +56,13 @@ def test_one_at_a_time_and_batched(tmp_path: Path) -> None:
     assert {r.cell.model for r in run_.results} == {"embedded/student", "embedded/student?batch_tokens=1"}
 
 
-def test_other_weights(tmp_path: Path) -> None:
-    done, certificate = run("embedded/student", "embedded/small", tmp_path)
+def test_other_weights(tmp_path: Path, copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    draws = torch.Generator().manual_seed(0)
+    for tensor in weights.values():
+        tensor += 0.5 * tensor.float().std(correction=0) * torch.randn(tensor.shape, generator=draws)
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    done, certificate = run("embedded/student", str(copy), tmp_path / "run")
     assert done.exit_code == 1, done.output
     assert certificate["outcome"] == "DIFFERS"
     assert all(part["prompts_same"] == part["images_same"] == 6 for part in certificate["tasks"])
