@@ -171,8 +171,8 @@ class VLLMModel:
             ) from error
         self._open.callback(self._engine.shutdown)
         config = self._engine.vllm_config.model_config
-        images = config.get_multimodal_config().get_limit_per_prompt("image")
-        self._started = Need(config.max_model_len, images)
+        sees = config.multimodal_config  # a language model has none
+        self._started = Need(config.max_model_len, sees.get_limit_per_prompt("image") if sees is not None else 0)
 
     def _wanted(self) -> Need:
         """Context length (0: all that the model reads) and images a prompt: stated, else what is needed."""
@@ -182,11 +182,12 @@ class VLLMModel:
         text = transformers.AutoConfig.from_pretrained(self._folder, local_files_only=True).get_text_config()
         reads = getattr(text, "max_position_embeddings", None) or need.tokens
         length = self._options.get("max_model_len") or min(need.tokens, reads)
-        return Need(length, max(1, need.images) if self._max_images is None else self._max_images)
+        images = max(1, need.images) if self._max_images is None else self._max_images
+        return Need(length, images if self._sees else 0)
 
     def _sizes(self) -> dict[str, Any]:
         wanted = self._wanted()
-        sizes: dict[str, Any] = {"limit_mm_per_prompt": {"image": wanted.images}}
+        sizes: dict[str, Any] = {"limit_mm_per_prompt": {"image": wanted.images}} if self._sees else {}
         return {**sizes, "max_model_len": wanted.tokens} if wanted.tokens else sizes
 
     # ------------------------------------------------------------ one request
