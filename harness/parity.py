@@ -124,10 +124,16 @@ def parity(
 
     HarnessError where a side cannot be opened.
     """
-    prints = [_answer(evaluator, side, tasks) for side in (a, b)]
+    first, marks = _answer(evaluator, a, tasks), []
+    marks.append(first.fingerprint())
+    _close(first)  # it leaves memory before the next one comes
+    del first
+    second = _answer(evaluator, b, tasks)
+    marks.append(second.fingerprint())
     found = [_compare(evaluator, (a.label, b.label), task) for task in tasks]
     divergences = [d for _, apart in found for d in apart]
-    explained = _explain(evaluator, (b, a), divergences, tolerance)
+    explained = _explain(evaluator, second, a, divergences, tolerance)
+    _close(second)
     parts = [part for part, _ in found]
     for part in parts:
         part.ties = sum(d.tie for d in explained if d.task == part.task)
@@ -135,7 +141,7 @@ def parity(
     missing = list(_unseen(parts))
     outcome = Outcome.DIFFERS if reasons else Outcome.UNDECIDED if missing else Outcome.PARITY
     sides = [
-        {"label": side.label, "fingerprint": mark, **side.describe} for side, mark in zip((a, b), prints, strict=True)
+        {"label": side.label, "fingerprint": mark, **side.describe} for side, mark in zip((a, b), marks, strict=True)
     ]
     order = sorted(explained, key=lambda d: d.tie)
     certificate = Certificate(
@@ -145,14 +151,16 @@ def parity(
     return certificate
 
 
-def _answer(evaluator: Evaluator, side: Side, tasks: Sequence[str]) -> str:
-    """Let a side answer; it leaves memory before the next one comes."""
+def _answer(evaluator: Evaluator, side: Side, tasks: Sequence[str]) -> Model:
     model = side.open()
     evaluator.evaluate(Watched(model, side.label, evaluator.store.folder), tasks, label=side.label)
-    fingerprint = model.fingerprint()
+    return model
+
+
+def _close(model: Model) -> None:
+    """End a model's engine, where it has one that runs on."""
     if hasattr(model, "close"):
         model.close()
-    return fingerprint
 
 
 def _keep(evaluator: Evaluator, certificate: Certificate) -> None:
@@ -262,21 +270,19 @@ def _items(evaluator: Evaluator, labels: tuple[str, str], name: str) -> Iterator
 
 
 def _explain(
-    evaluator: Evaluator, sides: Sequence[Side], apart: Sequence[Divergence], tolerance: float
+    evaluator: Evaluator, second: Model, a: Side, apart: Sequence[Divergence], tolerance: float
 ) -> list[Divergence]:
-    """The divergences with their margins, by the first of the sides that can score given tokens."""
+    """The divergences with their margins, by a side that can score given tokens: B, which is open, else A."""
     if not apart:
         return []
-    for side in sides:
-        model = side.open()
-        if hasattr(model, "score"):
-            requests = _requests(evaluator, apart)
-            prefixes = _prefixes(evaluator, side.label, apart)
-            found = [_scored(model, requests[d.task, d.id], prefixes[d.task, d.id], d, tolerance) for d in apart]
-            if hasattr(model, "close"):
-                model.close()
-            return found
-    return list(apart)
+    model = second if hasattr(second, "score") else a.open()
+    if not hasattr(model, "score"):
+        return list(apart)
+    requests, prefixes = _requests(evaluator, apart), _prefixes(evaluator, a.label, apart)
+    found = [_scored(model, requests[d.task, d.id], prefixes[d.task, d.id], d, tolerance) for d in apart]
+    if model is not second:
+        _close(model)
+    return found
 
 
 def _scored(model: Any, request: Request, prefix: Sequence[int], d: Divergence, tolerance: float) -> Divergence:

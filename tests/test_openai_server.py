@@ -114,7 +114,7 @@ def test_a_request_that_hangs_times_out(server: Server) -> None:
         return 200, completion(body), {}
 
     server.answer = hang
-    found = ask(OpenAIModel("tiny", timeout=0.3, pause=0.01), [Request(("x",))])
+    found = ask(OpenAIModel("tiny", timeout=3, pause=0.01), [Request(("x",))])
     release.set()
     assert found[0, 0].text == "X"
 
