@@ -54,7 +54,8 @@ class Divergence:
 @dataclass(slots=True)
 class TaskParity:
     """One task: of `items`, how many agree in what. `images` and `prompts` count items where both sides showed them;
-    `gap` is the largest difference of a token's log-probability before the answers part, `mean_gap` the mean.
+    `gap` is the largest difference of a token's log-probability before the answers part, `mean_gap` the mean, over
+    `tokens` of them.
     """
 
     task: str
@@ -68,6 +69,7 @@ class TaskParity:
     answers_compared: int = 0
     answers_same: int = 0
     ties: int = 0
+    tokens: int = 0
     gap: float = 0.0
     mean_gap: float = 0.0
     verdicts_same: int = 0
@@ -196,6 +198,7 @@ def _compare(evaluator: Evaluator, labels: tuple[str, str], name: str) -> tuple[
                 apart.append(_divergence(name, item, place))
         if not same and ids[0] == ids[1]:
             part.verdicts_apart += 1
+    part.tokens = len(gaps)
     part.gap, part.mean_gap = max(gaps, default=0.0), sum(gaps) / max(1, len(gaps))
     for result in evaluator.store.results():
         if result.cell.task == name and result.cell.model == labels[0]:
@@ -219,16 +222,11 @@ def _compare_prompts(part: TaskParity, item: _Item) -> None:
     if a.pixels is not None and b.pixels is not None:
         part.images_compared += 1
         grids = (a.grid, b.grid)
-        part.images_same += (None in grids or a.grid == b.grid) and _near(a.pixels, b.pixels)
+        part.images_same += (None in grids or a.grid == b.grid) and a.pixels.near(b.pixels, _PIXELS)
 
 
 def _same_settings(a: Seen, b: Seen) -> bool:
     return all(a.settings[name] == b.settings[name] for name in a.settings.keys() & b.settings.keys())
-
-
-def _near(a: tuple[int, float, float], b: tuple[int, float, float]) -> bool:
-    scale = max(abs(a[1]), a[2], 1e-6)
-    return a[0] == b[0] and abs(a[1] - b[1]) <= _PIXELS * scale and abs(a[2] - b[2]) <= _PIXELS * scale
 
 
 def _parting(a: Sequence[int], b: Sequence[int]) -> int | None:
@@ -356,3 +354,5 @@ def _unseen(parts: Sequence[TaskParity]) -> Iterator[str]:
         yield f"the prompt tokens of {hidden} items are not shown by both sides"
     if hidden := items - sum(part.answers_compared for part in parts):
         yield f"the answer tokens of {hidden} items are not shown by both sides"
+    elif items and not sum(part.tokens for part in parts) and any(part.answers_same for part in parts):
+        yield "the log-probabilities of the answers are not shown by both sides"

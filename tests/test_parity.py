@@ -19,7 +19,7 @@ from harness.cli import main
 from harness.evaluation import Evaluator
 from harness.models.hf import open_model
 from harness.models.options import parse_model, parse_options
-from harness.models.seen import Seen, TokenScores
+from harness.models.seen import Pixels, Seen, TokenScores
 from harness.parity import Certificate, Outcome, Side, parity
 from harness.store import Store, load_run
 
@@ -146,7 +146,7 @@ def certify(folder: Path, a: Told, b: Told, **options: Any) -> Certificate:
         return parity(Evaluator(store, limit=4), *sides, ["ai2d"], **options)
 
 
-SEEN = Seen((1, 2, 3), None, (12, 0.5, 0.1), {"temperature": 0.0, "eos": [2]})
+SEEN = Seen((1, 2, 3), None, Pixels(12, 0.5, 0.1), {"temperature": 0.0, "eos": [2]})
 
 
 def test_a_tie_is_shown_but_no_difference(tmp_path: Path) -> None:
@@ -175,9 +175,17 @@ def test_gaps_before_the_answers_part(tmp_path: Path) -> None:
 
 
 def test_other_settings(tmp_path: Path) -> None:
-    other = Seen((1, 2, 3), None, (12, 0.5, 0.1), {"temperature": 0.0, "eos": [2, 9]})
+    other = Seen((1, 2, 3), None, Pixels(12, 0.5, 0.1), {"temperature": 0.0, "eos": [2, 9]})
     found = certify(tmp_path, Told((5,), (-0.5,), SEEN), Told((5,), (-0.5,), other))
     assert found.reasons == ["4 items are decoded with other settings (ai2d)"]
+
+
+def test_pixels() -> None:
+    pixels = Pixels(12, 0.5, 0.1)
+    assert pixels.near(Pixels(12, 0.50001, 0.1), 1e-3)
+    assert pixels.near(Pixels(12, None, None), 1e-3)
+    assert not pixels.near(Pixels(12, 0.6, 0.1), 1e-3)
+    assert not pixels.near(Pixels(13, None, None), 1e-3)
 
 
 def test_who_shows_nothing_is_not_certified(tmp_path: Path) -> None:

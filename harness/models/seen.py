@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.api import Generation
 
@@ -20,18 +20,37 @@ if TYPE_CHECKING:
 _GRIDS = ("image_grid_thw", "image_grid_hws", "image_sizes")
 
 
+class Pixels(NamedTuple):
+    """Number, mean and standard deviation of the pixel values, padding tiles left out. Without mean and deviation where
+    the backend hands over bytes, which the model itself brings to scale (vLLM with Qwen's models).
+    """
+
+    number: int
+    mean: float | None
+    deviation: float | None
+
+    def near(self, other: Pixels, share: float) -> bool:
+        """Whether these can be the same pixels: as many, and mean and deviation within a share, where both state it."""
+        if self.number != other.number:
+            return False
+        if None in (*self, *other):
+            return True
+        ours, theirs = ((p.mean or 0.0, p.deviation or 0.0) for p in (self, other))
+        scale = share * max(abs(ours[0]), ours[1], 1e-6)
+        return all(abs(x - y) <= scale for x, y in zip(ours, theirs, strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One prompt as the model saw it; what a backend cannot tell is empty or None.
 
     `ids` are the prompt's tokens with image placeholders expanded, `grid` the patches of each image where the processor
-    states them, `pixels` (number, mean, standard deviation) of the pixel values, padding tiles left out. `settings` is
-    how it is decoded, by name; `eos` among them are the tokens that end it.
+    states them. `settings` is how it is decoded, by name; `eos` among them are the tokens that end it.
     """
 
     ids: tuple[int, ...] = ()
     grid: tuple[tuple[int, ...], ...] | None = None
-    pixels: tuple[int, float, float] | None = None
+    pixels: Pixels | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -45,7 +64,7 @@ class Seen:
         return cls(
             ids=tuple(body["ids"]),
             grid=None if grid is None else tuple(map(tuple, grid)),
-            pixels=None if pixels is None else (pixels[0], pixels[1], pixels[2]),
+            pixels=None if pixels is None else Pixels(*pixels),
             settings=body["settings"],
         )
 
@@ -62,23 +81,26 @@ class TokenScores:
 
 def pictures(
     items: Iterable[Mapping[str, torch.Tensor]],
-) -> tuple[tuple[tuple[int, ...], ...] | None, tuple[int, float, float] | None]:
+) -> tuple[tuple[tuple[int, ...], ...] | None, Pixels | None]:
     """(grid, pixels) of processed images: tensors by name, of all images together or one mapping an image."""
     grid: list[tuple[int, ...]] = []
-    count, total, squares = 0, 0.0, 0.0
+    count, total, squares, scaled = 0, 0.0, 0.0, True
     for features in items:
         for name, value in features.items():
             if name in _GRIDS:
                 grid += [tuple(row) for row in value.reshape(-1, value.shape[-1]).tolist()]
             elif name.startswith("pixel_values"):
+                scaled = scaled and value.is_floating_point()
                 tiles = _tiles(value).double()
                 count += tiles.numel()
                 total += float(tiles.sum())
                 squares += float(tiles.square().sum())
     if not count:
         return None, None
+    if not scaled:
+        return tuple(grid) or None, Pixels(count, None, None)
     mean = total / count
-    return tuple(grid) or None, (count, mean, math.sqrt(max(0.0, squares / count - mean * mean)))
+    return tuple(grid) or None, Pixels(count, mean, math.sqrt(max(0.0, squares / count - mean * mean)))
 
 
 def _tiles(value: torch.Tensor) -> torch.Tensor:

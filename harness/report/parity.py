@@ -42,7 +42,7 @@ def _row(part: TaskParity) -> list[str]:
         _share(part.settings_same, part.items),
         _share(part.answers_same, part.answers_compared),
         str(part.ties),
-        f"{part.gap:.5f}",
+        f"{part.gap:.1e}",
         _share(part.verdicts_same, part.items),
         f"{part.score_a:.2f}",
         f"{part.score_b:.2f}",
