@@ -47,6 +47,8 @@ class Server:
 
             def do_GET(self) -> None:
                 model = {"id": "tiny", "object": "model", "root": "/m", "owned_by": outer.owner}
+                if outer.owner == "vllm":
+                    model["max_model_len"] = 512
                 self.reply(200, {"object": "list", "data": [model]}, {})
 
             def do_POST(self) -> None:

@@ -62,9 +62,10 @@ def test_a_vllm_server_is_told_every_setting(server: Server) -> None:
     """It would take what is not stated from the checkpoint's generation config, which other backends do not."""
     ask(open_model("tiny"), [Request(("x",))])
     server.owner = "vllm"
-    ask(open_model("tiny"), [Request(("x",))])
+    ask(open_model("tiny"), [Request(("x",), Generation(max_new_tokens=4096))])
     plain, stated = server.bodies
     expected = {"top_k": 0, "repetition_penalty": 1.0, "min_p": 0.0, "return_token_ids": True}
+    assert stated["max_completion_tokens"] == 512  # its whole context: it refuses to be asked for more
     assert {key: stated[key] for key in expected} == expected
     assert not expected.keys() & plain.keys()
 

@@ -163,6 +163,8 @@ class OpenAIModel:
         """What the server is sent for a request; OSError or ValueError for an image that cannot be sent."""
         body = {"model": self.name, "messages": _messages(request), **_settings(request.generation, self.is_vllm)}
         body["extra_body"] = {**body["extra_body"], **self._extra}
+        if length := self._served.get("max_model_len"):  # vLLM refuses to be asked for more than its whole context
+            body["max_completion_tokens"] = min(body["max_completion_tokens"], length)
         return body
 
     @property
