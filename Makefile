@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint nightly upstream-check update-constraints
+.PHONY: run test lint nightly upstream-check update-constraints soak
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
@@ -22,6 +22,11 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r harness trainers tasks results
+
+# Kills and other faults, at length (half an hour on one core); the quick versions are in the tests.
+soak: $(VENV)/.installed
+	$(BIN)/python benchmarks/soak.py > benchmarks/results/faults.md
 
 # Scores the same responses with the real lmms-eval and VLMEvalKit and with ours (needs 14 GB and, once, 20 minutes);
 # ARGS=--latest takes their newest versions.

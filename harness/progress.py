@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from harness.report.plain import plain
 from harness.store.results import Result
 
 
@@ -55,7 +57,7 @@ class Bars:
 
     def task_started(self, model: str, task: str, total: int) -> None:
         """Add a bar."""
-        self._bars[model, task] = self._progress.add_task(f"{model}  {task}", total=total, rate="")
+        self._bars[model, task] = self._progress.add_task(escape(f"{plain(model)}  {task}"), total=total, rate="")
 
     def advanced(self, model: str, task: str, count: int) -> None:
         """Move the bar on; the rate counts the items of this process only."""
@@ -70,7 +72,7 @@ class Bars:
         if bar is not None:
             self._progress.remove_task(bar)
         self._progress.console.print(
-            f"[green]done[/] {result.cell.model}  {result.cell.task:<18} {result.metrics.score:6.2f}"
+            f"[green]done[/] {escape(plain(result.cell.model))}  {result.cell.task:<18} {result.metrics.score:6.2f}"
             f"  n={result.metrics.n}  {result.edition}",
             highlight=False,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 EMBEDDED = "embedded"
+_SECRET = re.compile(r"(?is)^([^=]*(?:key|secret|password|(?<!_)token))=.*")
 
 _EXAMPLES = """\b
 Examples:
@@ -102,11 +104,11 @@ def run(
     arguments = dict(click.get_current_context().params, tasks=chosen.tasks, data=items, out=str(folder))
     console = Console()
     with Store(folder) as store, bars(console) as progress:
-        store.set_meta(arguments=_plain(arguments))
         evaluator = Evaluator(
             store, data=items, protocol=protocol, judge=judge, limit=limit or chosen.limit,
             skip_bad_rows=skip_bad_rows, reasoning_tags=parse_tags(reasoning_tags), progress=progress,
         )  # fmt: skip
+        store.set_meta(arguments=_plain(arguments))  # not before they were accepted: a refused one may hold a key
         results = job.results(evaluator, console, chosen.tasks, limit or chosen.limit)
         finish_run(store, _plain(arguments))
         usage = store.meta().get("usage", {})
@@ -237,4 +239,8 @@ def _check_errors(results: Sequence[Result], allowed: float, folder: Path) -> No
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+    """The arguments as the run keeps them: paths as text, and no value of an option that is called a key."""
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+    if "backend_options" in plain:
+        plain["backend_options"] = [_SECRET.sub(r"\1=***", option) for option in plain["backend_options"]]
+    return plain

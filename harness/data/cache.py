@@ -17,6 +17,7 @@ from types import FunctionType
 
 from harness.api import HarnessError
 from harness.data.convert import Manifest, convert, stamp
+from harness.data.images import max_pixels
 from harness.data.rows import Build, Source
 
 _VERSION = 1  # of the layout and of the checks: a new number makes every entry anew
@@ -38,7 +39,7 @@ def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tupl
     function = _function(build)
     code = _code(function)
     made_of = " ".join(map(str, [*source.files(), code]))  # another installation has another generator and task
-    identity = f"{_VERSION} {task} {function.__qualname__} {source.published} {source.key} {made_of}"
+    identity = f"{_VERSION} {max_pixels()} {task} {function.__qualname__} {source.published} {source.key} {made_of}"
     digest = hashlib.sha256(identity.encode(errors="surrogateescape"))
     entry = root / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', task)[:60]}-{digest.hexdigest()[:16]}"
     if found := valid(entry, source.key):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
 import stat
 import struct
 import warnings
 import zlib
 from pathlib import Path
 
-MAX_PIXELS = 64_000_000
+from harness.api import HarnessError
+
+_PIXELS = "MASTERS_HARNESS_MAX_MEGAPIXELS"
+_MEGAPIXELS = 64.0
 MAX_ENCODED_BYTES = 256 * 2**20
+_RAISE = f"if you trust it, export {_PIXELS}=N allows N millions"
 
 #: Formats that are plain raster decoders; others (EPS, WMF, ...) start programs or read further files.
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -22,6 +27,18 @@ _DAMAGED = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ArithmeticError, AttributeError,
     RuntimeError, struct.error, zlib.error, MemoryError,
 )  # fmt: skip
+
+
+def max_pixels() -> int:
+    """Pixels that an image may have: MASTERS_HARNESS_MAX_MEGAPIXELS millions, or 64 millions."""
+    stated = os.environ.get(_PIXELS) or _MEGAPIXELS
+    try:
+        limit = int(float(stated) * 1_000_000)
+    except (ValueError, OverflowError):
+        limit = 0
+    if limit < 1:
+        raise HarnessError(f"{_PIXELS}={stated!r} is no number of megapixels", f"export {_PIXELS}=200, or unset it")
+    return limit
 
 
 def check_image(data: bytes) -> None:
@@ -35,21 +52,24 @@ def check_image(data: bytes) -> None:
         raise ValueError("the image is empty (0 bytes)")
     if len(data) > MAX_ENCODED_BYTES:
         raise ValueError(f"the image has {len(data)} bytes, more than the limit of {MAX_ENCODED_BYTES}")
+    limit = max_pixels()
+    Pillow.MAX_IMAGE_PIXELS = max(limit, Pillow.MAX_IMAGE_PIXELS or 0)  # its own limit is an error above twice this
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns where our own limit below is an error
             with Pillow.open(io.BytesIO(data), formats=_FORMATS) as image:
                 width, height = image.size
-                if width * height <= MAX_PIXELS:
+                if width * height <= limit:
                     image.draft("RGB", (1, 1))  # a JPEG is read to its end, but at an eighth of its size
                     image.load()
     except Pillow.DecompressionBombError as error:
-        raise ValueError(f"the image is a decompression bomb: {error}") from None
+        raise ValueError(f"the image is a decompression bomb: {error}; {_RAISE}") from None
     except _DAMAGED as error:
         raise ValueError(f"the image cannot be decoded: {type(error).__name__}: {_sentence(error)}") from None
-    if width * height > MAX_PIXELS:
+    if width * height > limit:
         raise ValueError(
-            f"the image has {width} x {height} pixels, more than the limit of {MAX_PIXELS // 1_000_000} megapixels"
+            f"the image has {width} x {height} pixels, more than the limit of {limit / 1_000_000:g} megapixels; "
+            f"{_RAISE}"
         )
 
 

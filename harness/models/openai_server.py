@@ -156,8 +156,7 @@ class OpenAIModel:
         self.check_ready()
         from openai import AsyncOpenAI
 
-        key = os.environ.get("OPENAI_API_KEY") or "none"
-        return AsyncOpenAI(api_key=key, base_url=self._url, timeout=self._timeout, max_retries=0)
+        return AsyncOpenAI(api_key=_key_for(self._url), base_url=self._url, timeout=self._timeout, max_retries=0)
 
     def body(self, request: Request) -> dict[str, Any]:
         """What the server is sent for a request; OSError or ValueError for an image that cannot be sent."""
@@ -263,12 +262,32 @@ def _without_secret(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise HarnessError("the server's address is no http(s) URL", "write http://HOST:PORT/v1")
+    if parts.query or parts.fragment:
+        raise HarnessError(
+            f"the server's address ends with a query: {parts.scheme}://{parts.hostname}/...?***",
+            "write http://HOST:PORT/v1; a key is given as OPENAI_API_KEY: the address is written into manifests",
+        )
     if parts.username or parts.password:
         raise HarnessError(
             f"the server's address holds a password: {parts.scheme}://***@{parts.hostname}",
             "give the key as OPENAI_API_KEY: the address is written into manifests and errors",
         )
     return url
+
+
+def _key_for(url: str) -> str:
+    """The key of the environment, for the server of the environment and for this machine only.
+
+    A recipe or a judge's options may name any server, and may come from somebody else.
+    """
+    key = os.environ.get("OPENAI_API_KEY")
+    host, own = urlsplit(url).hostname, urlsplit(os.environ.get("OPENAI_BASE_URL") or _HOSTED).hostname
+    if key and host not in (own, "localhost", "127.0.0.1", "::1"):
+        raise HarnessError(
+            f"OPENAI_API_KEY is the key of {own} and is not sent to {host}",
+            f"unset it, or export OPENAI_BASE_URL={url} if it is the key of that server",
+        )
+    return key or "none"
 
 
 def _failed(request: Request, error: str) -> list[Response]:

@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 from transformers import BatchFeature
 
 from harness.api import HarnessError, Image, Request
+from harness.data.images import max_pixels
 from harness.models.fingerprint import processor_fingerprint
 from harness.models.text_only import TextProcessor
 
@@ -126,6 +127,7 @@ def _to_rgb(images: Any) -> Any:
 
 def _open(image: Image) -> Pillow.Image:
     """Header only: Pillow decodes the pixels when they are first asked for, which a cached image never is."""
+    Pillow.MAX_IMAGE_PIXELS = max(max_pixels(), Pillow.MAX_IMAGE_PIXELS or 0)  # what the data's check has let through
     opened = Pillow.open(BytesIO(image.read()))
     opened.info["sha256"] = image.sha256
     return opened

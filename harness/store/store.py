@@ -49,6 +49,10 @@ class Store:
         # A reader of a folder that it cannot write to must not ask SQLite for shared memory beside the file.
         readonly = "?mode=ro" if os.access(self.folder, os.W_OK) else "?mode=ro&immutable=1"
         db = sqlite3.connect(f"{path.absolute().as_uri()}{'' if write else readonly}", uri=True, timeout=30)
+        db.execute("PRAGMA trusted_schema = OFF")  # the file may come from somebody else
+        if db.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+            db.close()
+            raise HarnessError(f"{path} holds a view or a trigger, which no run has", "do not use this file")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if write:
             db.execute("PRAGMA journal_mode = WAL")

@@ -42,7 +42,7 @@ def load_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise HarnessError(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise HarnessError(f"{path} is not JSON: {error}", "check that the format belongs to the file") from error
 
 
@@ -61,7 +61,7 @@ def load_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         try:
             yield where, as_object(where, json.loads(stated))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise HarnessError(f"{where} is not JSON: {error}", "check that the format belongs to the file") from error
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
+from zipfile import BadZipFile, ZipFile
 
 from harness.api import HarnessError, Response
 from harness.data.imports.record import Record, said
@@ -17,6 +19,7 @@ from harness.data.schema import LOST_OPTION, is_missing
 _FAILED = "Failed to obtain answer via API"
 # Columns in which its evaluation keeps what the judge answered.
 _LETTERS = tuple(ascii_uppercase)
+_MAX_UNPACKED = 2 << 30  # bytes of an xlsx file's parts: a small file may unpack to any size
 _JUDGED = {"score": "grade", "res": "extract"}
 
 
@@ -66,17 +69,23 @@ def _xlsx(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         import openpyxl
     except ImportError as error:
         raise HarnessError("reading .xlsx needs openpyxl", "pip install openpyxl") from error
-    from zipfile import BadZipFile
-
     from openpyxl.utils.exceptions import InvalidFileException
 
+    damaged = (
+        OSError, BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, TypeError, AttributeError,
+        IndexError, EOFError, NotImplementedError, RuntimeError, zlib.error,
+    )  # fmt: skip
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (OSError, BadZipFile, InvalidFileException, KeyError) as error:
-        raise HarnessError(f"{path} is not an xlsx file: {error}", "export it again") from error
-    lines = book.active.iter_rows(values_only=True)
-    header = [None if name is None else str(name) for name in next(lines, ())]
-    for number, values in enumerate(lines, 2):
+        with ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > _MAX_UNPACKED:
+            raise ValueError(f"it unpacks to {unpacked >> 20} MB, more than {_MAX_UNPACKED >> 20}: convert it to .tsv")
+        lines = openpyxl.load_workbook(path, read_only=True, data_only=True).active.iter_rows(values_only=True)
+        header = [None if name is None else str(name) for name in next(lines, ())]
+        table = list(lines)
+    except damaged as error:
+        raise HarnessError(f"{path} cannot be read as xlsx: {error}", "export it again") from error
+    for number, values in enumerate(table, 2):
         cells = zip(header, values, strict=False)
         row = {name: None if value is None else str(value) for name, value in cells if name is not None}
         if any(value is not None for value in row.values()):
