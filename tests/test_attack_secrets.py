@@ -57,9 +57,7 @@ def test_a_key_among_the_backends_options_is_not_kept(folder):
 
 def test_the_key_is_not_sent_to_a_server_that_a_recipe_or_judge_names(folder, monkeypatch):
     judge = open_judge("m?base_url=http://evil.example/v1")
-    with pytest.raises(
-        HarnessError, match=r"key of api\.openai\.com and is not sent to evil\.example"
-    ) as caught:
+    with pytest.raises(HarnessError, match=r"key of api\.openai\.com and is not sent to evil\.example") as caught:
         judge.model._client()
     assert SECRET not in str(caught.value)
     OpenAIModel("m", base_url="http://localhost:8000/v1")._client()
