@@ -10,12 +10,14 @@ from typing import Any
 
 from harness.api import HarnessError, Metrics
 from harness.compare import Side, compare_sides, methods_of, read_sides
+from harness.report.common_items import on_common_items
 from harness.report.comparison import notes, records
-from harness.report.entries import Entry
-from harness.report.leaderboard import read
+from harness.report.entries import Entry, counted
+from harness.report.leaderboard import average, read
 from harness.report.samples import Items
 from harness.report.training_log import read_curves
 from harness.store import Result, Store
+from harness.suites import load_suites
 
 _PAIRS = 24  # pairs of sides that are compared unasked
 _RESAMPLES = 2000  # enough for the ends of a 95 % interval to within a tenth of its length
@@ -47,7 +49,10 @@ def summarise_run(items: Items, pairs: Sequence[tuple[str, str]] | None) -> dict
             "tasks": [{"name": name, "items": items.count(i)} for i, name in enumerate(items.tasks)],
             "benchmarks": list(board.benchmarks),
             "columns": [dict(zip(("model", "protocol", "judge"), column, strict=True)) for column in columns],
-            "rows": [_row(entry, _stage_of(entry, results), last) for entry in board.entries],
+            "rows": [
+                {**_row(entry, _stage_of(entry, results), last), "curve": curve}
+                for entry, curve in zip(board.entries, _curves(board.entries), strict=True)
+            ],
             "cells": [_cell(r, items.tasks, columns) for r in results],
             "rules": _rules(folder),
             "sides": list(sides),
@@ -108,6 +113,18 @@ def _row(entry: Entry, stage: Mapping[str, Any], last: Mapping[tuple[str, int], 
         "average": _numbers(entry.average) if entry.average else None,
         "scores": {name: _numbers(metrics) for name, metrics in entry.metrics.items()},
     }
+
+
+def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """What the curves over stages show of each row: scores over the items that all rows share."""
+    suites = load_suites()
+    tasks = suites.resolve("full").tasks
+    found = []
+    for metrics in on_common_items(entries):
+        mean = average(metrics, counted((task for task in tasks if task in metrics), suites.composites))
+        scores = {name: _numbers(one) for name, one in metrics.items()}
+        found.append({"average": _numbers(mean) if mean else None, "scores": scores})
+    return found
 
 
 def _numbers(metrics: Metrics) -> list[float]:

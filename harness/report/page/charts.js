@@ -131,7 +131,8 @@ function stages(run) {
 }
 
 function stageCurves(run, trained, benchmark) {
-  const numbers = (row) => (benchmark ? row.scores[benchmark] : row.average);
+  // over the items that all rows share: stages between are often evaluated on fewer
+  const numbers = (row) => (benchmark ? row.curve.scores[benchmark] : row.curve.average);
   const traces = [], rows = [];
   const last = Math.max(...trained.map((row) => row.at.index));
   [...new Set(trained.map((row) => row.at.method))].forEach((method, place) => {
