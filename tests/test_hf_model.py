@@ -195,7 +195,9 @@ def test_out_of_memory_with_one_prompt_is_that_items_error(folder: Path) -> None
         assert ("out of memory with this prompt alone" in response.error) == (response.prompt_tokens > 40)
 
 
-def test_a_bad_image_or_prompt_fails_alone(model: HFModel) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bad_image_or_prompt_fails_alone(workers: int, folder: Path) -> None:
+    model = open_model(str(tiny_models.checkpoint("internvl", folder)), workers=workers)
     good = make_requests(4)
     broken = Image.from_bytes(png(1, 40, 40).read()[:200])
     bad = [
@@ -213,8 +215,16 @@ def test_a_bad_image_or_prompt_fails_alone(model: HFModel) -> None:
     assert [found[2 * i, 0] for i in range(4)] == [expected[i, 0] for i in range(4)]
 
 
-def test_the_window_of_prepared_requests_is_bounded(folder: Path) -> None:
-    model = open_model(str(tiny_models.checkpoint("internvl", folder)), window=16, batch_tokens=1000)
+def test_answers_do_not_depend_on_the_threads_that_prepare(folder: Path) -> None:
+    requests = make_requests(30, max_new_tokens=5)
+    path = str(tiny_models.checkpoint("qwen2_5_vl", folder))
+    alone, threaded = (answers(open_model(path, workers=workers), requests) for workers in (0, 3))
+    assert alone == threaded
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_window_of_prepared_requests_is_bounded(workers: int, folder: Path) -> None:
+    model = open_model(str(tiny_models.checkpoint("internvl", folder)), window=16, batch_tokens=1000, workers=workers)
     taken = 0
 
     def stream() -> Iterator[Request]:

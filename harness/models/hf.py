@@ -51,7 +51,8 @@ class HFModel:
 
     `processor` is the checkpoint's processor or a Preprocessor (share one between stages: prompts are then processed
     once). `batch_tokens` bounds prompt and new tokens of a batch (None: by device), `window` the requests prepared
-    ahead, `window_bytes` their memory, `workers` the threads that prepare them (0: one per free core, at most 8).
+    ahead, `window_bytes` their memory, `workers` the threads that prepare them (0: none, it is done between batches;
+    None: one per free core, at most 8).
 
     Greedy decoding gives, in fp32, the tokens of a batch of one. Sampling draws from a stream per response, seeded by
     generation seed, sample index and prompt: it is the same in any batch, as far as the logits are (bit-wise equal
@@ -62,7 +63,7 @@ class HFModel:
 
     def __init__(
         self, module: Any, processor: Any, *, name: str, fingerprint: Callable[[], str] | None = None,
-        batch_tokens: int | None = None, window: int = 512, window_bytes: int = 2 << 30, workers: int = 0,
+        batch_tokens: int | None = None, window: int = 512, window_bytes: int = 2 << 30, workers: int | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.watch: Callable[[int, Seen], None] | None = None
@@ -72,7 +73,7 @@ class HFModel:
         self._fingerprint = fingerprint
         self._window = window
         self._window_bytes = window_bytes
-        self._workers = workers or max(1, min(8, (os.cpu_count() or 1) - 1))
+        self._workers = _spare_cores(module.device.type) if workers is None else workers
         self._eos = _eos_tokens(module, self.preprocessor.tokenizer)
         self._pad = _pad_token(module, self.preprocessor.tokenizer, self._eos)
         self._context = _context_length(module)
@@ -242,6 +243,12 @@ def _pad_token(module: Any, tokenizer: Any, eos: frozenset[int]) -> int:
         if isinstance(value, int):
             return value
     return min(eos)
+
+
+def _spare_cores(device: str) -> int:
+    """Threads that prepare prompts: on a graphics card at least one; on one core, none gains anything."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0 if device == "cpu" else 1, min(8, cores - 1))
 
 
 def _context_length(module: Any) -> int:

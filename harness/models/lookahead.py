@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.api import Request
 from harness.models.preprocess import PROMPT_ERRORS, Prepared, Preprocessor
@@ -46,16 +47,17 @@ def look_ahead(
 
     At most `window` requests, and about `window_bytes` of prepared tensors, wait at a time, however many come. Half
     the window must be ready before the model starts, so that batches can be formed of prompts of like length.
+    Without `workers` the caller's thread prepares them between batches.
     """
     source = enumerate(requests)
     ready = Ready()
     pending: deque[tuple[int, Request, Future[Prepared]]] = deque()
     size = 0  # of a prepared prompt, the largest so far
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="prepare") if workers else _AtOnce()
     try:
         more = True
         while True:
-            room = min(window, max(1, window_bytes // size) if size else workers * 2)
+            room = min(window, max(1, window_bytes // size) if size else max(1, workers) * 2)
             while more and len(pending) + len(ready.items) < room:
                 following = next(source, None)
                 more = following is not None
@@ -73,6 +75,18 @@ def look_ahead(
                 return
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class _AtOnce(Executor):
+    """Does the work when it is submitted: two threads that take turns on one core are slower than one."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except PROMPT_ERRORS as error:
+            future.set_exception(error)
+        return future
 
 
 def _collect(ready: Ready, index: int, request: Request, future: Future[Prepared]) -> int:
