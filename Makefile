@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint nightly upstream-check update-constraints soak
+.PHONY: run test lint nightly upstream-check bench update-constraints soak
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
@@ -32,6 +32,11 @@ soak: $(VENV)/.installed
 # ARGS=--latest takes their newest versions.
 upstream-check: $(VENV)/.installed
 	$(BIN)/python upstream/check.py $(ARGS)
+
+# Speed beside lmms-eval and VLMEvalKit, in benchmarks/results/peers.md (needs 14 GB and, once, 20 minutes to install the
+# peers; then about 25 minutes of one core). MASTERS_SHARED names a folder with real items; without it mini ones are used.
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/peers/all.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

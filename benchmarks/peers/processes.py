@@ -1,0 +1,74 @@
+"""Whole processes, timed: processor and wall seconds, and the least of many numbers that tables need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "peers.md"
+QUIET = {
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
+}  # fmt: skip
+
+
+class Spent(NamedTuple):
+    """Seconds of all processors and of the clock on the wall."""
+
+    cpu: float
+    wall: float
+
+
+def timed(command: Sequence[str | Path], shown: str = "", environment: Mapping[str, str] | None = None) -> Spent:
+    """Run a process to its end; it must succeed and print `shown`."""
+    before, start = os.times(), time.perf_counter()
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False,
+        env={**os.environ, **QUIET, **(environment or {})},
+    )  # fmt: skip
+    wall, after = time.perf_counter() - start, os.times()
+    if done.returncode or shown not in done.stdout + done.stderr:
+        raise SystemExit(f"{' '.join(map(str, command))} failed:\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}")
+    cpu = after.children_user - before.children_user + after.children_system - before.children_system
+    return Spent(cpu, wall)
+
+
+def here(work: Callable[[], Any]) -> Spent:
+    """What a piece of work costs in this process."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return Spent(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def middle(rounds: Sequence[Spent]) -> Spent:
+    """The median of each clock."""
+    return Spent(*(median(side) for side in zip(*rounds, strict=True)))
+
+
+def harness(*words: str | Path) -> list[str | Path]:
+    """A command of ours."""
+    return [sys.executable, "-m", "harness", *words]
+
+
+def write_section(title: str, body: str) -> None:
+    """Replace one section of the table's file, or add it; the others stay."""
+    head, *sections = RESULTS.read_text().split("\n## ") if RESULTS.exists() else [HEAD]
+    found = dict(section.split("\n", 1) for section in sections)
+    found[title] = f"\n{body.strip()}\n"
+    parts = [head.strip(), *(f"## {name}\n\n{found[name].strip()}" for name in sorted(found))]
+    RESULTS.write_text("\n\n".join(parts) + "\n")
+    print(f"## {title}\n\n{body}", flush=True)
+
+
+HEAD = """# Speed beside lmms-eval and VLMEvalKit
+
+Written by `make bench` (benchmarks/peers/); one section a question, measured in rounds, our process and theirs
+in turn, one thread on one core of two, medians, ratios of pairs. Other work shared the machine, so **processor
+seconds** decide; wall seconds stand beside them. What was tried, and what it brought: benchmarks/NOTES.md.
+"""
