@@ -69,13 +69,6 @@ def test_one_line_helps_are_those_of_the_commands() -> None:
         assert verb.help == (command.help or "").strip().partition("\n")[0], name
 
 
-def test_every_help_has_an_example(invoke: Invoke) -> None:
-    for name in cli.VERBS:
-        shown = invoke(name, "--help")
-        assert shown.exit_code == 0, name
-        assert f"  harness {name} " in shown.output or f"  harness {name}\n" in shown.output, name
-
-
 def test_verbs_and_options_are_those_of_the_golden_file() -> None:
     """A change of what users type is seen: write the golden file anew with `python tests/test_cli.py`."""
     assert golden() == json.loads(GOLDEN.read_text())

@@ -129,10 +129,18 @@ def _plugin_help(name: str) -> str:
         return f"({error.message})"
 
 
+_EXAMPLES = """\b
+Examples:
+  harness run                                   every benchmark, drawn by code, on the embedded models, offline
+  harness run --tasks chartqa --model embedded/student --limit 20
+  harness tasks
+"""
+
+
 @click.group(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog="Start with `harness run`: every benchmark, drawn by code, on the embedded models, offline.",
+    epilog=_EXAMPLES,
 )
 @click.version_option(__version__, prog_name="harness")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")

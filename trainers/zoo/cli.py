@@ -8,13 +8,20 @@ import click
 
 from trainers.zoo.config import LADDER_FILE
 
+_EXAMPLES = """\b
+Examples:
+  harness zoo build --out ladder
+  harness zoo build --out ladder student mid
+  harness zoo table --split validation --rows 100 student large
+"""
 
-@click.group()
+
+@click.group(epilog=_EXAMPLES)
 def zoo() -> None:
     """The embedded ladder: tiny models of a real architecture, trained on the mini edition."""
 
 
-@zoo.command()
+@zoo.command(epilog=_EXAMPLES)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoints; resumes there.")
 @click.option("--ladder", type=click.Path(path_type=Path, exists=True), default=LADDER_FILE, help="Another recipe.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of torch.")
@@ -31,7 +38,7 @@ def build(out: Path, ladder: Path, threads: int, names: tuple[str, ...]) -> None
         click.echo(str(folder))
 
 
-@zoo.command()
+@zoo.command(epilog=_EXAMPLES)
 @click.option(
     "--weights", type=click.Path(path_type=Path, exists=True), help="Checkpoints.  [default: the shipped ones]"
 )
