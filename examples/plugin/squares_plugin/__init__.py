@@ -1,0 +1,1 @@
+"""A benchmark and a trainer that Masters Harness finds by entry point."""
