@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint nightly upstream-check bench update-constraints soak
+.PHONY: run test lint docs nightly upstream-check bench update-constraints soak
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
@@ -28,6 +28,10 @@ lint: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python benchmarks/soak.py > benchmarks/results/faults.md
 
+# The documentation as a site in site/; a warning is an error.
+docs: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # Scores the same responses with the real lmms-eval and VLMEvalKit and with ours (needs 14 GB and, once, 20 minutes);
 # ARGS=--latest takes their newest versions.
 upstream-check: $(VENV)/.installed
@@ -41,6 +45,10 @@ bench: $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.docs-installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[docs]'
 	touch $@
 
 # Pin what this environment holds (after an upgrade that was tested).
