@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli import main
 
-EXAMPLES = re.compile(r"\AExamples?:\n((?:  harness .*\n?)+)", re.MULTILINE)
+EXAMPLES = re.compile(r"\AExamples?:\n((?:  .*\n?)+)")
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[click.Context]:
@@ -28,11 +28,15 @@ ALL = {context.command_path: context for context in commands(main, click.Context
 
 
 def examples(context: click.Context) -> list[list[str]]:
-    """The words of each example of a help; behind three spaces stands a remark, behind > or | the shell's part."""
+    """The words of each example of a help, without the remark behind three spaces and the shell's part."""
     epilog = (context.command.epilog or "").replace("\b\n", "")
     found = EXAMPLES.search(epilog)
     assert found, f"{context.command_path} --help has no example"
-    return [shlex.split(re.split(r" {3,}| > | \| ", line.strip())[0]) for line in found[1].splitlines()]
+    return [
+        shlex.split(re.split(r" {3,}| > | \| |; | && ", line.strip())[0])
+        for line in found[1].splitlines()
+        if line.startswith("  harness ")
+    ]
 
 
 def parsed(words: list[str]) -> click.Context:

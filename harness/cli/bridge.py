@@ -19,7 +19,7 @@ def bridge() -> None:
     """Set up lmms-eval and VLMEvalKit, whose tasks `harness run` can run."""
 
 
-@bridge.command()
+@bridge.command(epilog=_EXAMPLES)
 @click.argument("framework", type=NAMES)
 def install(framework: str) -> None:
     """Install a framework with its pins into an environment of its own (2.5 to 7 GB, some minutes, once)."""
@@ -32,7 +32,7 @@ def install(framework: str) -> None:
     click.echo(f"ready; `harness bridge tasks {framework}` lists its tasks, {python.parent} holds its own commands")
 
 
-@bridge.command()
+@bridge.command(epilog=_EXAMPLES)
 @click.argument("framework", type=NAMES)
 @click.argument("words", nargs=-1)
 @click.option("--data", default="hub", show_default=True, help="A folder with task files of your own, or hub.")
