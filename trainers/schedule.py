@@ -62,7 +62,7 @@ def ratios(r_max: float, step: float = 0.05, order: Order = "progressive", fixed
     r_max; 0 is naive distillation at the same budget) are controls.
     """
     stages = stage_count(r_max, step)
-    down = [round(r_max - step * k, 10) for k in range(stages)]
+    down = [round(r_max - step * k, 10) + 0.0 for k in range(stages)]  # + 0.0: no -0.0
     if order == "fixed":
         return [r_max if fixed is None else fixed] * stages
     return down if order == "progressive" else down[::-1]

@@ -29,7 +29,7 @@ def open_dataset(
     limit: int | None = None,
     skip_bad_rows: bool = False,
 ) -> Dataset:
-    """The samples of a task from `data`: "mini", "hub", a folder, or one file of it.
+    """The samples of a task from `data`: "mini", "mini:validation", "hub", a folder, or one file of it.
 
     A folder holds `<TSV name>.tsv` (VLMEvalKit), `<repository>/<config>/<split>-*.parquet` (Hugging Face),
     `<task>/data.jsonl` or `data.jsonl`; the first that is found is used. `split` and `size` choose among the items of
@@ -38,8 +38,10 @@ def open_dataset(
     """
     if task.prepare is not None:
         data = task.prepare(str(data))
-    if data == "mini":
-        return _opened(MiniSource.of(task, split, size), task.name, task.from_tsv, limit, skip_bad_rows)
+    edition, _, named = str(data).partition(":")
+    if edition == "mini":
+        chosen = MiniSource.of(task, named or split, size)
+        return _opened(chosen, task.name, task.from_tsv, limit, skip_bad_rows)
     if split != "test" or size is not None:
         raise HarnessError(
             f"split {split!r} of size {size} is asked of {data}, but only mini draws splits of any size",

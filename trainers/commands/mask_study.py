@@ -23,7 +23,7 @@ Examples:
 @click.argument("model")
 @click.option("--suite", default="full", show_default=True, help="Suite of tasks.")
 @click.option("--tasks", help="Tasks by name, separated by commas, instead of a suite.")
-@click.option("--data", default="mini", show_default=True, help="mini, hub, or a folder with the benchmarks' files.")
+@click.option("--data", default="mini", show_default=True, help="mini, mini:validation, hub, or a folder.")
 @click.option("--limit", type=click.IntRange(min=1), help="About this many items a task.")
 @click.option("--largest", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Largest mask ratio.")
 @click.option("--step", type=click.FloatRange(0.01, 1), default=0.05, show_default=True, help="Step between ratios.")

@@ -1,0 +1,156 @@
+"""The tables of a run of one recipe with several seeds: scores, paired differences, stages."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from harness.api import Metrics
+from harness.compare import compare_sides, methods_of, read_sides
+from harness.report.comparison import markdown
+from harness.report.leaderboard import Entry, Leaderboard, average, counted, read
+from harness.scoring.aggregate import standard_error
+from harness.suites import load_suites
+
+BASE, TEACHER = "embedded/student", "embedded/large"
+AGAINST = (BASE, "sft", "naive-kd", "mask-only", "naive-kd-multi", "mask-only-multi")
+
+
+class Tables:
+    """What a run says; `masters` is compared with everything else at hand."""
+
+    def __init__(self, run):
+        self.run = run
+        self.sides = read_sides([run])
+        self.methods = methods_of(self.sides)
+        self.plain = [name for name, side in self.sides.items() if not next(iter(side.values()))[0].result.stage]
+        self.composites = load_suites().composites
+
+    def board(self):
+        """A row for each untrained model and one for each method: the mean over its seeds.
+
+        The standard error counts the items (scores of an item averaged over seeds) and the seeds (spread of the means).
+        """
+        known = {entry.who["model"]: entry for entry in read([self.run]).entries}
+        entries = [known[name] for name in self.plain]
+        for method in self.methods:
+            side = self.sides[method]
+            seeds = len(next(iter(side.values())))
+            metrics = {task: self._mean([m.result.metrics for m in ms], ms) for task, ms in side.items()}
+            for name, composite in self.composites.items():
+                if set(composite.mean) <= metrics.keys():
+                    metrics[name] = composite.combine(metrics)
+            names = counted(side, self.composites)
+            mean = average(metrics, names)
+            spread = self._seed_means(method, names).var(ddof=1) / seeds if seeds > 1 else 0.0
+            mean = replace(mean, stderr=float(np.sqrt(mean.stderr**2 + spread)))
+            first = next(iter(side.values()))[0].result
+            who = dict(known[first.cell.model].who) | {
+                "model": f"{method} (mean of {seeds} seeds)", "method": method, "stage": "", "fingerprint": "",
+            }  # fmt: skip
+            entries.append(Entry(who, metrics, mean))
+        benchmarks = [name for name in read([self.run]).benchmarks if name in entries[0].metrics]
+        return Leaderboard(entries, benchmarks)
+
+    def _mean(self, metrics, measured):
+        """One task over the seeds."""
+        scores = {}
+        for one in measured:
+            for unit in one.units:
+                scores.setdefault(unit.id, []).append(unit.score)
+        units = tuple(replace(unit, score=float(np.mean(scores[unit.id]))) for unit in measured[0].units)
+        means = np.array([m.score for m in metrics])
+        spread = means.var(ddof=1) / len(means) if len(means) > 1 else 0.0
+        error = float(np.sqrt((100 * standard_error(units, float(np.mean(means)) / 100)) ** 2 + spread))
+        return Metrics(float(means.mean()), error, metrics[0].n, {}, units)
+
+    def _seed_means(self, method, names):
+        """Mean over the benchmarks for each seed."""
+        side = self.sides[method]
+        of_task = {task: np.array([m.result.metrics.score for m in ms]) for task, ms in side.items()}
+        for name, composite in self.composites.items():
+            if set(composite.mean) <= of_task.keys():
+                of_task[name] = np.mean([of_task[part] for part in composite.mean], axis=0)
+        return np.mean([of_task[name] for name in names], axis=0)
+
+    # ------------------------------------------------------------ comparison.md
+
+    def comparison(self):
+        """Every method against what it must beat, in one table; then Masters task by task."""
+        told = ["# Paired differences", "", *self._summary(), "", *self._controls(), ""]
+        for other in (name for name in AGAINST if name in self.sides):
+            found = compare_sides(self.sides, "masters", other, base=BASE, teacher=TEACHER, allow=["budget"])
+            told += [markdown(found).replace("### ", "## ", 1)]
+        return "\n".join(told)
+
+    def _against(self, method, other):
+        """`+1.2 (-0.3 to +2.7)`; bold where the interval excludes 0."""
+        if other == method:
+            return ""
+        found = compare_sides(self.sides, method, other, resamples=2000, allow=["budget"]).overall
+        cell = f"{found.points:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+        return f"**{cell}**" if found.low > 0 or found.high < 0 else cell
+
+    def _summary(self):
+        """Mean over tasks of every method, and its differences from the four that the issue names."""
+        against = [name for name in AGAINST[:4] if name in self.sides]
+        rows = [entry for entry in self.board().entries if not entry.source]
+        lines = [
+            "Mean over the suite in points; differences are paired by item and seed, in brackets the 95 % interval (items",
+            "and training seeds; not corrected for the number of comparisons). Bold: the interval excludes 0. Gold methods",
+            "see one response to a question, the others eight, so those two kinds are compared although budgets differ.",
+            "",
+            "| method | mean ± standard error | spread of seeds | " + " | ".join(f"minus {n}" for n in against) + " |",
+            "|---|---:|---:|" + "---:|" * len(against),
+        ]  # fmt: skip
+        for name in [*self.plain, *self.methods]:
+            entry = next(e for e in rows if name in (e.who["model"], e.who["method"]))
+            spread = ""
+            if name in self.methods and len(next(iter(self.sides[name].values()))) > 1:
+                names = counted(self.sides[name], self.composites)
+                spread = f"{self._seed_means(name, names).std(ddof=1):.2f}"
+            cells = [self._against(name, other) for other in against]
+            lines.append(
+                f"| {name} | {entry.average.score:.2f} ± {entry.average.stderr:.2f} | {spread} | {' | '.join(cells)} |"
+            )
+        return lines
+
+    def _controls(self):
+        """Masters minus each of its controls and multi-response baselines: the same budget, one thing changed."""
+        others = [name for name in self.methods if name.startswith("masters-") or name.endswith("-multi")]
+        lines = ["| control | Masters minus control |", "|---|---:|"]
+        return lines + [f"| {name} | {self._against('masters', name)} |" for name in others]
+
+    # ------------------------------------------------------------ stages.md
+
+    def stages(self):
+        """Mean over tasks after each stage, on the items that every stage was scored on, averaged over seeds."""
+        found, names = {}, {}
+        for side in self.sides.values():
+            for task, measured in side.items():
+                for one in measured:
+                    stage = one.result.stage
+                    if "method" in stage and one.result.cell.model.startswith(f"{stage['method']}/s{stage['seed']}/"):
+                        found.setdefault((stage["method"], stage["index"]), {})[stage["seed"], task] = one.units
+                        names[stage["method"], stage["index"]] = one.result.cell.model.rpartition("/")[2]
+        last = max(index for _, index in found)
+        lines = [
+            "# Score after each stage", "",
+            "Mean over the tasks, on the items that all stages were scored on, averaged over seeds. A stage's name: number,",
+            "teacher, mask ratio.", "",
+            "| method | " + " | ".join(str(i + 1) for i in range(last + 1)) + " |", "|---|" + "---:|" * (last + 1),
+        ]  # fmt: skip
+        for method in self.methods:
+            cells = [self._stage(found, names, method, index) for index in range(last + 1)]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        return "\n".join(lines) + "\n"
+
+    def _stage(self, found, names, method, index):
+        of_stage = found.get((method, index))
+        if not of_stage:
+            return ""
+        scores = []
+        for key, units in of_stage.items():
+            shared = set.intersection(*({u.id for u in other[key]} for (m, _), other in found.items() if m == method))
+            kept = [u for u in units if u.id in shared]
+            scores.append(sum(u.score * u.weight for u in kept) / sum(u.weight for u in kept))
+        return f"{100 * np.mean(scores):.1f} ({names[method, index].partition('-')[2]})"
