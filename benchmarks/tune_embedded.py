@@ -137,8 +137,8 @@ def main():
     head = [
         "# Tuning of the embedded recipe", "",
         f"`python benchmarks/tune_embedded.py`: {len(next(iter(grid.values())))} trials a method, one seed each,",
-        f"{recipe.data.questions} questions, mean score over {len(tuning.tasks)} tasks of the mini edition's validation split",
-        f"({items}); the change against the untrained student with its standard error over items. The best is bold.", "",
+        f"{recipe.data.questions} questions; mean over {len(tuning.tasks)} tasks of mini's validation split ({items}),",
+        "and the change against the untrained student with its standard error over items. The best is bold.", "",
         "| method | settings | validation | change |", "|---|---|---:|---:|",
     ]  # fmt: skip
     write_text(given.out, "\n".join([*head, *lines]) + "\n")

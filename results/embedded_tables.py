@@ -95,9 +95,10 @@ class Tables:
         against = [name for name in AGAINST[:4] if name in self.sides]
         rows = [entry for entry in self.board().entries if not entry.source]
         lines = [
-            "Mean over the suite in points; differences are paired by item and seed, in brackets the 95 % interval (items",
-            "and training seeds; not corrected for the number of comparisons). Bold: the interval excludes 0. Gold methods",
-            "see one response to a question, the others eight, so those two kinds are compared although budgets differ.",
+            "Mean over the suite in points; differences are paired by item and seed, in brackets the 95 % interval",
+            "(items and training seeds; not corrected for the number of comparisons). Bold: the interval excludes 0.",
+            "`sft`, `naive-kd` and `mask-only` train on one gold response to a question, the others on eight: they are",
+            "compared although these budgets differ (`--allow budget`).",
             "",
             "| method | mean ± standard error | spread of seeds | " + " | ".join(f"minus {n}" for n in against) + " |",
             "|---|---:|---:|" + "---:|" * len(against),
@@ -135,8 +136,8 @@ class Tables:
         last = max(index for _, index in found)
         lines = [
             "# Score after each stage", "",
-            "Mean over the tasks, on the items that all stages were scored on, averaged over seeds. A stage's name: number,",
-            "teacher, mask ratio.", "",
+            "Mean over the tasks, on the items that all stages were scored on, averaged over seeds. In brackets the",
+            "stage's teacher and mask ratio.", "",
             "| method | " + " | ".join(str(i + 1) for i in range(last + 1)) + " |", "|---|" + "---:|" * (last + 1),
         ]  # fmt: skip
         for method in self.methods:

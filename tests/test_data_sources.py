@@ -334,10 +334,11 @@ def test_mini_is_drawn_once_and_has_splits_of_any_size(monkeypatch: pytest.Monke
     assert found.row(3)["target"] == "t3"  # columns that the task does not read are there for trainers
     train = open_dataset(task, split="train", size=7)
     assert (len(train), train.edition, train[0].question) == (7, "mini train", "train")
+    assert open_dataset(task, "mini:validation").edition == "mini validation"
     monkeypatch.setitem(globals(), "drawn", None)
     assert open_dataset(task).sha256 == found.sha256
     with pytest.raises(HarnessError, match="no split 'dev'"):
-        open_dataset(task, split="dev")
+        open_dataset(task, "mini:dev")
     with pytest.raises(HarnessError, match="only mini"):
         open_dataset(task, os.curdir, split="train")
 

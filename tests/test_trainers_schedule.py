@@ -44,6 +44,11 @@ def test_teachers_follow_one_another():
     assert stages[10].name == "t1-r0.15"
 
 
+@pytest.mark.parametrize("order", ["progressive", "reversed"])
+def test_the_unmasked_stage_is_not_minus_zero(order: str):
+    assert "-" not in "".join(f"{r:.2f}" for r in ratios(0.6, 0.1, order))
+
+
 def test_controls_keep_the_number_of_stages():
     teachers = [Masked("a", 0.2)]
     assert [s.ratio for s in plan(teachers, "reversed")] == [0.0, 0.05, 0.1, 0.15, 0.2]
