@@ -45,29 +45,35 @@ GRID = {
 class Tuning:
     """The trials of one recipe in a folder; models and generated responses are shared between them."""
 
-    def __init__(self, recipe, folder, store, limit):
+    def __init__(self, recipe, folder, store=None, limit=None):
+        """Without a store it can only train."""
         self.recipe, self.folder, self.store = recipe, folder, store
         self.accelerator = accelerator_of(recipe.train, folder)
         self.data = open_training_data(recipe.data)
         self.teachers = Teachers(recipe.train, self.accelerator.device)
         self.generated = GenData(folder / "gen")
         self.tasks = load_suites().resolve(recipe.evaluation.suite).tasks
-        self.evaluator = Evaluator(store, data="mini:validation", limit=limit)
+        self.evaluator = Evaluator(store, data="mini:validation", limit=limit) if store else None
 
     def scored(self, model, label):
         """Mean score over the tasks, and each task's units."""
         results = self.evaluator.evaluate(model, self.tasks, label=label)
         return sum(r.metrics.score for r in results) / len(results), [self.store.units(r.cell) for r in results]
 
-    def trial(self, method, settings):
-        """Train with these settings and score the last stage."""
-        name = ",".join(f"{key.rpartition('.')[2]}={value:g}" for key, value in settings.items())
+    def trained(self, method, settings):
+        """Name and model of the last stage with these settings."""
+        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in settings.items())
         recipe = self.recipe.override({"methods": [{"name": method, "set": settings}]}, "trial")
         context = Context(
             self.folder / name, method, recipe.seeds[0], self.data, self.teachers, self.generated, self.accelerator
         )
         *_, last = registry.load("trainers", method).run(recipe, context)
-        return name, *self.scored(last.model, f"{method} {name}")
+        return name, last.model
+
+    def trial(self, method, settings):
+        """Train with these settings and score the last stage."""
+        name, model = self.trained(method, settings)
+        return name, *self.scored(model, f"{method} {name}")
 
     def untrained(self):
         """The student and the teachers as they are."""
@@ -125,10 +131,17 @@ def main():
     ask.add_argument("--write", type=Path)
     ask.add_argument("--methods", default=",".join(GRID))
     ask.add_argument("--limit", type=int)
+    ask.add_argument("--only-train", action="store_true", help="A second process: trains, and leaves the rest.")
     given = ask.parse_args()
     torch.set_num_threads(1)
     recipe = load_recipe(given.recipe)
     grid = {name: GRID[name] for name in given.methods.split(",")}
+    if given.only_train:
+        second = Tuning(recipe, given.work)
+        for method, trials in grid.items():
+            for settings in trials:
+                second.trained(method, settings)
+        return
     with Store(given.work) as store:
         tuning = Tuning(recipe, given.work, store, given.limit)
         lines, best = tune(tuning, grid)

@@ -9,6 +9,7 @@ from harness.compare import compare_sides, methods_of, read_sides
 from harness.report.comparison import markdown
 from harness.report.leaderboard import Entry, Leaderboard, average, counted, read
 from harness.scoring.aggregate import standard_error
+from harness.store import Store
 from harness.suites import load_suites
 
 BASE, TEACHER = "embedded/student", "embedded/large"
@@ -76,17 +77,17 @@ class Tables:
 
     def comparison(self):
         """Every method against what it must beat, in one table; then Masters task by task."""
-        told = ["# Paired differences", "", *self._summary(), "", *self._controls(), ""]
+        told = ["# Paired differences", "", *self._summary(), "", *self._controls(), "", *self._trained(), ""]
         for other in (name for name in AGAINST if name in self.sides):
             found = compare_sides(self.sides, "masters", other, base=BASE, teacher=TEACHER, allow=["budget"])
             told += [markdown(found).replace("### ", "## ", 1)]
         return "\n".join(told)
 
-    def _against(self, method, other):
+    def _against(self, method, other, sides=None):
         """`+1.2 (-0.3 to +2.7)`; bold where the interval excludes 0."""
         if other == method:
             return ""
-        found = compare_sides(self.sides, method, other, resamples=2000, allow=["budget"]).overall
+        found = compare_sides(sides or self.sides, method, other, resamples=2000, allow=["budget"]).overall
         cell = f"{found.points:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
         return f"**{cell}**" if found.low > 0 or found.high < 0 else cell
 
@@ -114,6 +115,23 @@ class Tables:
                 f"| {name} | {entry.average.score:.2f} ± {entry.average.stderr:.2f} | {spread} | {' | '.join(cells)} |"
             )
         return lines
+
+    def _trained(self):
+        """Masters minus the others on the tasks that the training questions come from."""
+        with Store(self.run, write=False) as store:
+            sources = store.meta()["recipe"]["data"]["sources"]
+        tasks = [task for source in sources for task in source.partition(":")[2].split(",") if task]
+        if not tasks:
+            return []
+        sides = {name: {task: side[task] for task in tasks if task in side} for name, side in self.sides.items()}
+        lines = [
+            f"Only the {len(tasks)} tasks that were trained on:",
+            "",
+            "| other | Masters minus other |",
+            "|---|---:|",
+        ]
+        others = [name for name in [*AGAINST, TEACHER] if name in sides]
+        return lines + [f"| {name} | {self._against('masters', name, sides)} |" for name in others]
 
     def _controls(self):
         """Masters minus each of its controls and multi-response baselines: the same budget, one thing changed."""

@@ -16,9 +16,11 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from embedded_tables import Tables
 
+from harness import registry
 from harness.report import board_formats, leaderboard
 from harness.report.csv_file import as_csv, write_text
 from harness.report.html import write_report
+from trainers.context import open_context
 from trainers.recipe import load_recipe
 
 CONTROLS = (
@@ -61,15 +63,33 @@ def write_manifest(run, out):
     (out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
+def train(recipe, run):
+    """Train what no process has begun, from the last seed on: the run itself then finds it done and evaluates it."""
+    data, teachers, generated = None, None, None
+    for seed in reversed(recipe.seeds):
+        for method in reversed(recipe.methods):
+            if (run / method.name / f"seed{seed}").exists():
+                continue
+            context = open_context(recipe, run, method.name, seed)
+            if data is not None:
+                context.data, context.teachers, context.generated = data, teachers, generated
+            data, teachers, generated = context.data, context.teachers, context.generated
+            for _ in registry.load("trainers", method.name).run(recipe, context):
+                pass
+
+
 def main():
     """Run what is missing, then write the tables."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("run", nargs="?", type=Path, default=Path("runs/embedded-seeds"))
     ask.add_argument("out", nargs="?", type=Path, default=Path("results/embedded"))
-    ask.add_argument("--tables", action="store_true")
+    ask.add_argument("--tables", action="store_true", help="Only read the finished run.")
+    ask.add_argument("--only-train", action="store_true", help="A second process: trains from the last seed on.")
     ask.add_argument("--seeds", type=int, default=SEEDS)
     ask.add_argument("--limit", help="About this many items a task, for a trial.")
     given = ask.parse_args()
+    if given.only_train:
+        return train(load_recipe(given.out / "recipe.yaml"), given.run)
     if not given.tables:
         write_recipe(given.out / "recipe.yaml", given.seeds)
         words = ["run", "--recipe", str(given.out / "recipe.yaml"), "--out", str(given.run)]
