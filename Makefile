@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: run test lint docs nightly upstream-check bench update-constraints soak
+.PHONY: run test lint docs nightly embedded-results upstream-check bench update-constraints soak
 
 run: $(VENV)/.installed
 	$(BIN)/harness run --suite full
@@ -17,6 +17,10 @@ test: $(VENV)/.installed
 nightly: $(VENV)/.installed
 	@mkdir -p runs/nightly
 	@BIN=$(BIN) results/nightly.sh runs/nightly; code=$$?; echo $$code > runs/nightly/exit-code; exit $$code
+
+# The embedded recipe with 5 seeds and all controls into results/embedded (about 70 core-minutes; resumable).
+embedded-results: $(VENV)/.installed
+	$(BIN)/python results/make_embedded.py $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -24,7 +24,7 @@ from harness.store import Store
 from harness.suites import load_suites
 from trainers import objective
 from trainers.context import open_context
-from trainers.recipe import load_recipe
+from trainers.recipe_file import load_recipe
 
 REPEATS, LIMITS = 20, (16, 100)
 POLICY = Path(__file__).resolve().parents[1] / "results" / "policy.yaml"

@@ -19,10 +19,13 @@ _COLUMNS = ["model", "task", "protocol", "judge", "id", "cluster", "score", "wei
 
 
 def write_reference(run: Path, out: Path) -> None:
-    """Export the run folder `run` as the reference `out`; reference.json is written last."""
+    """Export the run folder `run` as the reference `out`; reference.json is written last.
+
+    Of a training only the last stage is exported: the gate decides about what would be shipped.
+    """
     import pandas
 
-    measured = read_measured(run)
+    measured = [m for m in read_measured(run) if m.result.stage.get("last", True)]
     if not measured:
         raise HarnessError(f"{run} has no finished task", "finish the run first")
     out.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ OUT/recipe.yaml. Killed, the same command goes on where it was.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,23 +22,24 @@ from harness.report import board_formats, leaderboard
 from harness.report.csv_file import as_csv, write_text
 from harness.report.html import write_report
 from trainers.context import open_context
-from trainers.recipe import load_recipe
+from trainers.generate import GenData
+from trainers.recipe_file import load_recipe
 
 CONTROLS = (
-    "masters-random-mask", "masters-fixed-mask", "masters-reversed", "masters-no-mask", "masters-accuracy-only",
+    "masters-random-mask", "masters-fixed-mask", "masters-reversed", "masters-accuracy-only",
     "masters-distillation-only", "masters-no-reference",
 )  # fmt: skip
 SEEDS = 5
 REPORT_MB = 3.0
 
 
-def write_recipe(path, seeds):
+def write_recipe(path, seeds, names):
     """The shipped recipe with the controls, which take the settings that Masters was tuned to, and several seeds."""
     recipe = load_recipe("embedded")
     body = recipe.model_dump(mode="json", exclude_unset=True)
     tuned = next(method.set for method in recipe.methods if method.name == "masters")
     shipped = [method.model_dump(mode="json") for method in recipe.methods]
-    controls = [{"name": name, "set": dict(tuned)} for name in CONTROLS]
+    controls = [{"name": name, "set": dict(tuned)} for name in names]
     body |= {"name": "embedded-seeds", "methods": [*controls, *shipped], "seeds": list(range(seeds))}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("# Written by results/make_embedded.py\n" + yaml.safe_dump(body, sort_keys=False, width=110))
@@ -65,15 +67,16 @@ def write_manifest(run, out):
 
 def train(recipe, run):
     """Train what no process has begun, from the last seed on: the run itself then finds it done and evaluates it."""
-    data, teachers, generated = None, None, None
+    generated = GenData(run / "gen", writer=100 + os.getpid() % 900)  # files of its own beside the run's
+    data, teachers = None, None
     for seed in reversed(recipe.seeds):
         for method in reversed(recipe.methods):
             if (run / method.name / f"seed{seed}").exists():
                 continue
             context = open_context(recipe, run, method.name, seed)
             if data is not None:
-                context.data, context.teachers, context.generated = data, teachers, generated
-            data, teachers, generated = context.data, context.teachers, context.generated
+                context.data, context.teachers = data, teachers
+            data, teachers, context.generated = context.data, context.teachers, generated
             for _ in registry.load("trainers", method.name).run(recipe, context):
                 pass
 
@@ -86,12 +89,13 @@ def main():
     ask.add_argument("--tables", action="store_true", help="Only read the finished run.")
     ask.add_argument("--only-train", action="store_true", help="A second process: trains from the last seed on.")
     ask.add_argument("--seeds", type=int, default=SEEDS)
+    ask.add_argument("--no-controls", action="store_true", help="Only the recipe's own methods.")
     ask.add_argument("--limit", help="About this many items a task, for a trial.")
     given = ask.parse_args()
     if given.only_train:
         return train(load_recipe(given.out / "recipe.yaml"), given.run)
     if not given.tables:
-        write_recipe(given.out / "recipe.yaml", given.seeds)
+        write_recipe(given.out / "recipe.yaml", given.seeds, () if given.no_controls else CONTROLS)
         words = ["run", "--recipe", str(given.out / "recipe.yaml"), "--out", str(given.run)]
         words += ["--limit", given.limit] if given.limit else []
         subprocess.run([sys.executable, "-m", "harness", *words], check=True)  # noqa: S603

@@ -1,6 +1,7 @@
 """The training loop: resume after kill -9, live and cached teacher, budgets, checkpoints, bad input."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -293,3 +294,24 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch_saved(models: Path, tmp_
     saved = torch.load(tmp_path / "masters" / "seed0" / "faults" / "step-000002.pt")
     assert saved["step"] == 2
     assert saved["groups"][0]["responses"][0][0] == TEACHER
+
+
+def test_a_state_holds_the_model_of_its_own_training_alone(models: Path, tmp_path: Path, monkeypatch):
+    asked = recipe(models, "sft")
+    shared = trainer_runs.context(asked, tmp_path / "first")
+    list(registry.load("trainers", "sft").run(asked, shared))
+    saved: set[str] = set()
+    keep = shared.accelerator.save_state
+    monkeypatch.setattr(
+        shared.accelerator, "save_state", lambda *a, **k: saved.update(map(_name, _files(keep(*a, **k))))
+    )
+    list(registry.load("trainers", "sft").run(asked, replace(shared, folder=tmp_path / "second")))
+    assert sorted(name for name in saved if "model" in name) == ["pytorch_model.bin"]
+
+
+def _files(folder: str) -> list[Path]:
+    return list(Path(folder).iterdir())
+
+
+def _name(path: Path) -> str:
+    return path.name

@@ -49,6 +49,7 @@ class _Training:
         self._places = Places(context.folder, context.method, context.seed)
         self._states = States(self._places.own)
         accelerator = context.accelerator
+        accelerator.free_memory()  # else it keeps and saves the models of earlier methods and seeds, too
         self._student = load_student(recipe, accelerator.device)
         self._optimizer = build_optimizer(self._student.module, recipe.optimizer)
         self._model, self._prepared = accelerator.prepare(ResponseModel(self._student.module), self._optimizer)
