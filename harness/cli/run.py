@@ -49,8 +49,10 @@ The same command again resumes: what is stored is never inferred twice.
 @click.option("--model", "models", multiple=True, help="Checkpoint: folder, hub id or embedded/NAME. Repeatable.")
 @click.option("--recipe", help="Train what this recipe names and evaluate every stage: a YAML file or a ready"
               " one's name.  [default, without --model: embedded]")  # fmt: skip
-@click.option("--data", help="mini, mini:validation, hub, or a folder with the benchmarks' files.  [default: mini,"
-              " or the recipe's]")
+@click.option(
+    "--data",
+    help="mini, mini:validation, hub, or a folder with the benchmarks' files.  [default: mini, or the recipe's]",
+)
 @click.option("--protocol", default="official", show_default=True, help="How to ask and score (`harness protocols`).")
 @click.option("--judge", default="rule", show_default=True, help="Judge where a rule cannot decide, e.g. openai:MODEL.")
 @click.option("--backend", default="hf", show_default=True, help="Engine that answers (`harness models`).")
