@@ -18,7 +18,7 @@ from harness.models.hf import open_model
 from trainers import step
 from trainers.divergence import Divergence, token_signals
 from trainers.generate import TEACHER, Generated
-from trainers.groups import Group, gold
+from trainers.groups import Group, gold, usable
 from trainers.packing import response_states, teacher_logits
 from trainers.teacher_cache import TeacherCache
 
@@ -315,3 +315,8 @@ def _files(folder: str) -> list[Path]:
 
 def _name(path: Path) -> str:
     return path.name
+
+
+def test_a_response_with_a_token_that_pads_the_vocabulary_is_left_out():
+    said = [Generated("q", 0, TEACHER, 0.4, "", ids, (), "stop") for ids in ((5, 976), (5, 975), (7, 8))]
+    assert [response.token_ids for response in usable(said, {7}, 976, "keep")] == [(5, 975)]

@@ -53,14 +53,18 @@ def gold(question: TrainingQuestion, tokenizer: Any, end: int) -> Generated:
     return Generated(question.key, 0, GOLD, 0.0, question.target, (*ids, end), (), "stop")
 
 
-def usable(responses: Sequence[Generated], forbidden: set[int], truncated: str) -> tuple[Generated, ...]:
-    """Responses that can be trained on: without image tokens (the model would look for another image), and, where the
-    recipe says so, without truncated ones.
+def usable(
+    responses: Sequence[Generated], forbidden: set[int], vocabulary: int, truncated: str
+) -> tuple[Generated, ...]:
+    """Responses that can be trained on: without image tokens (the model would look for another image), without tokens
+    that pad a vocabulary (a masked teacher may say one: id `vocabulary` or above), and, where the recipe says so,
+    without truncated ones.
     """
     return tuple(
         response
         for response in responses
         if response.token_ids
+        and max(response.token_ids) < vocabulary
         and not forbidden.intersection(response.token_ids)
         and not (truncated == "drop" and response.finish == "length")
     )

@@ -42,6 +42,7 @@ class StageResponses:
             folder = context.folder / "grades"
             self._grader = Grader(recipe.reward.judge, folder, context.judge, context.accelerator.process_index)
         ids = ("image_token_id", "video_token_id", "image_token_index")
+        self._vocabulary = max(student.preprocessor.tokenizer.get_vocab().values()) + 1
         self._forbidden = {value for name in ids if (value := getattr(student.module.config, name, None)) is not None}
 
     def counts(self) -> tuple[int, int]:
@@ -79,7 +80,7 @@ class StageResponses:
         groups: list[tuple[TrainingQuestion, tuple[Generated, ...]]] = []
         for place, question in asked:
             said = self._said(place, question, found)
-            kept = usable(said, self._forbidden, self._recipe.responses.truncated)
+            kept = usable(said, self._forbidden, self._vocabulary, self._recipe.responses.truncated)
             if kept:
                 groups.append((question, kept))
         if self._grader is None:
