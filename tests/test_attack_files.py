@@ -14,7 +14,7 @@ from harness.data.images import check_image
 from harness.data.imports import read
 from harness.store import Store, load_run
 from harness.suites import load_suites
-from trainers.recipe import load_recipe
+from trainers.recipe_file import load_recipe
 
 LIMIT = "MASTERS_HARNESS_MAX_MEGAPIXELS"
 
