@@ -7,7 +7,8 @@ import numpy as np
 from harness.api import Metrics
 from harness.compare import compare_sides, methods_of, read_sides
 from harness.report.comparison import markdown
-from harness.report.leaderboard import Entry, Leaderboard, average, counted, read
+from harness.report.entries import Entry, counted
+from harness.report.leaderboard import Leaderboard, average, read
 from harness.scoring.aggregate import standard_error
 from harness.store import Store
 from harness.suites import load_suites
