@@ -12,7 +12,8 @@ from torch.nn.utils import prune
 
 from harness.api import HarnessError
 from trainers import mask_controls
-from trainers.masking import local_shard, mask, mask_shard, matrices, restore
+from trainers.mask_shards import Piece, local_piece, mask_together
+from trainers.masking import mask, matrices, restore
 from trainers.recipe import Masking
 from trainers.selection import threshold, zero_smallest
 
@@ -234,8 +235,9 @@ def _one_process(rank: int, size: int, port: str, weight: torch.Tensor, out: str
     parameter = nn.Parameter(torch.empty(0))
     parameter.ds_tensor = padded[rank * piece : (rank + 1) * piece].clone()
     parameter.ds_numel = weight.numel()
-    shard = local_shard(parameter, rank)
-    mask_shard(shard, weight.numel(), 0.2)
+    shard, _ = local_piece(parameter, rank)
+    (found,) = mask_together([Piece("weight", weight.numel(), shard)], 0.2)
+    assert found.zeroed == round(0.2 * weight.numel())
     torch.save(shard, f"{out}/{rank}.pt")
     dist.destroy_process_group()
 

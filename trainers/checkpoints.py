@@ -31,6 +31,7 @@ class Position:
     student_tokens: int = 0
     responses: int = 0
     recipe: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +65,35 @@ def recipe_key(recipe: Recipe, method: Mapping[str, Any], questions: str) -> str
     depends = recipe.model_dump(exclude={"description", "hardware", "evaluation", "methods", "seeds"})
     for unimportant in ("save_steps", "trackers"):
         depends["train"].pop(unimportant)
+    if depends["train"]["engine"] == "ddp":  # one state for one process and for many
+        depends["train"]["engine"] = "single"
     return hashlib.sha256(json.dumps([depends, dict(method), questions], sort_keys=True).encode()).hexdigest()
 
 
-def write_whole(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder, then give it its name; what had the name before is replaced."""
+def write_whole(folder: Path, write: Callable[[Path], None], together: Any = None) -> None:
+    """Let `write` fill a new folder, then give it its name; what had the name before is replaced.
+
+    With an accelerator all of its processes write into the folder; the main one makes it and names it.
+    """
     half = folder.with_name(f".{folder.name}.half")
-    shutil.rmtree(half, ignore_errors=True)
+    main = together is None or together.is_main_process
+
+    def meet() -> None:
+        if together is not None:
+            together.wait_for_everyone()
+
     try:
-        half.mkdir(parents=True)
+        if main:
+            shutil.rmtree(half, ignore_errors=True)
+            half.mkdir(parents=True)
+        meet()
         write(half)
-        if folder.exists():
-            shutil.rmtree(folder)
-        half.rename(folder)
+        meet()
+        if main:
+            if folder.exists():
+                shutil.rmtree(folder)
+            half.rename(folder)
+        meet()
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
         shutil.rmtree(half, ignore_errors=True)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -103,10 +120,11 @@ def damaged(state: Path, file: Path, error: Exception) -> HarnessError:
 
 
 class States:
-    """The states of one training; the newest is kept."""
+    """The states of one training; the newest is kept. All processes of `accelerator` call its methods together."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, accelerator: Any) -> None:
         self._folder = folder / "state"
+        self._accelerator = accelerator
 
     @property
     def folder(self) -> Path:
@@ -115,33 +133,40 @@ class States:
 
     def save(self, position: Position, write: Callable[[Path], None]) -> None:
         """Keep a state: `write` puts model, optimizer and random states into the folder it is given."""
-        number = self._newest()[0] + 1
+        main = self._accelerator.is_main_process
 
         def fill(folder: Path) -> None:
             write(folder)
-            write_json(folder / _POSITION, asdict(position))
+            if main:
+                write_json(folder / _POSITION, asdict(position))
 
-        write_whole(self._folder / f"{number:06d}", fill)
-        for old in self._folder.iterdir():
-            if old.name != f"{number:06d}":
-                shutil.rmtree(old)
+        place = self._folder / f"{position.stage:04d}-{position.step:08d}"
+        write_whole(place, fill, self._accelerator)
+        if main:
+            for old in self._folder.iterdir():
+                if old != place:
+                    shutil.rmtree(old)
 
     def newest(self, recipe: str) -> tuple[Position, Path] | None:
-        """The newest state and its folder, or None where there is none. HarnessError where its recipe was another."""
-        number, folder = self._newest()
-        if not number:
+        """The newest state and its folder, or None where there is none. HarnessError where it is of another recipe, or
+        of another number of processes, of which each has its part.
+        """
+        found = sorted(path for path in self._folder.glob("[0-9]*") if (path / _POSITION).is_file())
+        if not found:
             return None
         try:
-            position = Position(**json.loads((folder / _POSITION).read_text(encoding="utf-8")))
+            position = Position(**json.loads((found[-1] / _POSITION).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise damaged(self._folder, folder / _POSITION, error) from error
+            raise damaged(self._folder, found[-1] / _POSITION, error) from error
         if position.recipe != recipe:
             raise HarnessError(
                 f"{self._folder.parent} holds a training by another recipe",
                 "run into a new folder (--out), or delete this one to train again",
             )
-        return position, folder
-
-    def _newest(self) -> tuple[int, Path]:
-        found = sorted(path for path in self._folder.glob("[0-9]*") if (path / _POSITION).is_file())
-        return (int(found[-1].name), found[-1]) if found else (0, self._folder)
+        processes = self._accelerator.num_processes
+        if position.processes != processes:
+            raise HarnessError(
+                f"{self._folder.parent} holds the state of {position.processes} processes, and this is one of {processes}",
+                "go on with as many processes as before, or run into a new folder (--out)",
+            )
+        return position, found[-1]

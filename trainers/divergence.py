@@ -171,4 +171,5 @@ def check_vocabularies(student: Tokenizer, teacher: Tokenizer, student_width: in
 
 def output_width(model: Any) -> int:
     """Rows of a model's output embedding (its padded vocabulary)."""
-    return int(model.get_output_embeddings().weight.shape[0])
+    weight = model.get_output_embeddings().weight
+    return int(getattr(weight, "ds_shape", weight.shape)[0])

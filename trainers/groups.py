@@ -84,6 +84,11 @@ class Grader:
         """Whether answers of this judge are worth keeping."""
         return self._kept is not None
 
+    def refresh(self) -> None:
+        """See what other processes have graded."""
+        if self._kept is not None:
+            self._kept.refresh()
+
     def grade(self, groups: Sequence[tuple[TrainingQuestion, tuple[Generated, ...]]]) -> list[Group]:
         """The groups with verdicts; a question that the recipe drops as unreadable is left out.
 

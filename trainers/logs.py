@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,9 +19,15 @@ _EDGES = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 class StepLog:
-    """`train.jsonl`: one line a step. Lines after the step a training resumes from are dropped."""
+    """`train.jsonl`: one line a step. Lines after the step a training resumes from are dropped.
 
-    def __init__(self, path: Path, steps_done: int) -> None:
+    Of several processes only the one that `writes` has a file.
+    """
+
+    def __init__(self, path: Path, steps_done: int, writes: bool = True) -> None:
+        self._file: TextIO | None = None
+        if not writes:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = []
         if path.is_file():
@@ -36,24 +42,28 @@ class StepLog:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Add a line; it is on disk when this returns, as far as the system keeps its word."""
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
+        if self._file is not None:
+            self._file.write(json.dumps(record) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class RewardLog:
-    """The rewards of a stage as parquet: a file for the steps between two saved states."""
+    """The rewards of a stage as parquet: a file for the steps between two states, by the one that `writes`."""
 
-    def __init__(self, folder: Path, first_step: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, first_step: int, writes: bool = True) -> None:
+        self._folder, self._writes = folder, writes
         self._first = first_step
         self._rows: list[dict[str, Any]] = []
 
     def add(self, step: int, groups: Sequence[Group], parts: Sequence[RewardParts]) -> None:
         """Keep the parts of a step's responses, with their texts and verdicts."""
+        if not self._writes:
+            return
         at = iter(parts)
         for group in groups:
             for place, response in enumerate(group.responses):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,16 +17,18 @@ from trainers.checkpoints import Places, Position, States, damaged, recipe_key, 
 from trainers.context import Context
 from trainers.definition import Definition
 from trainers.divergence import check_vocabularies, output_width
+from trainers.groups import Group
 from trainers.logs import RewardLog, StepLog, advantage_stats
-from trainers.models import MaskedTeacher, load_reference, load_student, load_weights, training_mode
+from trainers.models import MaskedTeacher, load_frozen, load_student, load_weights, training_mode
 from trainers.objective import Objective, divergence_of, objective_of
 from trainers.optimizer import build_optimizer, learning_rate, set_learning_rate
 from trainers.order import StagePlan, plan_stages, total_steps
-from trainers.packing import ResponseModel
+from trainers.packing import Batch, ResponseModel
 from trainers.preflight import require
 from trainers.recipe import Recipe
 from trainers.responses import StageResponses
 from trainers.rewards import by_source
+from trainers.sharding import sharding_of
 from trainers.step import Batches, Outcome, Signals, Stepper
 from trainers.step_zero import check
 from trainers.teacher_cache import WHOLE, TeacherCache
@@ -47,10 +49,11 @@ class _Training:
         self._questions = context.data.order(context.seed)
         self._plans = plan_stages(recipe, len(self._questions))
         self._places = Places(context.folder, context.method, context.seed)
-        self._states = States(self._places.own)
         accelerator = context.accelerator
+        self._states = States(self._places.own, accelerator)
         accelerator.free_memory()  # else it keeps and saves the models of earlier methods and seeds, too
-        self._student = load_student(recipe, accelerator.device)
+        self._sharding = sharding_of(accelerator)
+        self._student = load_student(recipe, accelerator.device, self._sharding)
         self._optimizer = build_optimizer(self._student.module, recipe.optimizer)
         self._model, self._prepared = accelerator.prepare(ResponseModel(self._student.module), self._optimizer)
         self._batches = Batches(self._student, recipe)
@@ -63,7 +66,7 @@ class _Training:
         self._key = recipe_key(
             recipe, {"responses": method.responses, "likelihood": method.likelihood}, self._data_key()
         )
-        self._position = Position(recipe=self._key)
+        self._position = Position(recipe=self._key, processes=accelerator.num_processes)
         self._reference: tuple[Path, Any] | None = None
 
     def _data_key(self) -> str:
@@ -84,7 +87,7 @@ class _Training:
         for plan in self._plans:
             index = plan.spec.index
             if index < self._position.stage:
-                if self._recipe.train.engine != "zero3":
+                if not self._sharding:
                     self._restore(self._places.checkpoint(index))
             else:
                 self._train_stage(plan, saved[1] if saved else None)
@@ -109,11 +112,13 @@ class _Training:
             raise damaged(self._states.folder, state, error) from error
 
     def _stage(self, plan: StagePlan) -> Stage:
-        """The stage as the harness sees it: its model is the module in memory (under ZeRO-3: its checkpoint)."""
+        """The stage as the harness sees it: its model is the module in memory; of a sharded one, its checkpoint, which
+        the main process opens, as no other evaluates.
+        """
         folder = self._places.checkpoint(plan.spec.index)
         record = json.loads(self._places.record(plan.spec.index).read_text(encoding="utf-8"))
         name = f"{self._context.method}/s{self._context.seed}/{record['name']}"
-        if self._recipe.train.engine == "zero3":
+        if self._sharding and self._context.accelerator.is_main_process:
             model: Model = open_model(str(folder), name=name)
         else:
             model = self._student.model(name, self._student.mark(folder))
@@ -138,8 +143,9 @@ class _Training:
             self._resume(state)
         signals = self._signals(plan, teacher)
         done = plan.first_step + self._position.step
-        log = StepLog(self._places.own / "train.jsonl", done)
-        rewards = RewardLog(self._places.rewards(plan.spec.index), done)
+        main = self._context.accelerator.is_main_process
+        log = StepLog(self._places.own / "train.jsonl", done, main)
+        rewards = RewardLog(self._places.rewards(plan.spec.index), done, main)
         if plan.spec.index == 0 and not resumed:
             self._preflight(plan, signals, teacher)
         try:
@@ -205,34 +211,53 @@ class _Training:
         if self._recipe.policy.reference == "previous_stage" and plan.spec.index > 0:
             folder = self._places.checkpoint(plan.spec.index - 1)
         if self._reference is None or self._reference[0] != folder:
-            module = load_reference(folder, self._context.accelerator.device, self._recipe.train.precision)
-            self._reference = folder, module
+            device, precision = self._context.accelerator.device, self._recipe.train.precision
+            self._reference = folder, load_frozen(folder, device, precision, self._sharding)
         return self._reference[1]
 
     def _filled_cache(self, plan: StagePlan, teacher: MaskedTeacher, vocabulary: int) -> TeacherCache:
+        """The cache with everything the stage needs; each process computes its share, in as many rounds as the others,
+        because a sharded teacher needs all of them in every round.
+        """
         accelerator = self._context.accelerator
+        rank, world = accelerator.process_index, accelerator.num_processes
         top_k = None if vocabulary <= WHOLE else self._recipe.train.cache_top_k
-        cache = TeacherCache(
-            self._context.folder / "teacher", teacher.fingerprint, vocabulary, top_k, writer=accelerator.process_index
-        )
-        measured = False
-        for step in plan.steps[accelerator.process_index :: accelerator.num_processes]:
-            for part in self._batches.split(cache.missing(self._responses.groups(step))):
-                batch = self._batches.batch(part)
-                cache.add(teacher.module, batch, part)
-                if not measured:
-                    found = cache.measure(
-                        self._student.module, teacher.module, batch, part, divergence_of(self._recipe)
-                    )
-                    write_json(self._places.own / f"stage{plan.spec.index}" / "cache.json", asdict(found))
-                    self._context.say(
-                        f"{self._context.method}: teacher cache {found.bytes_per_token:.0f} bytes a token, error of D "
-                        f"{found.mean:.2e} a token of {found.divergence:.2e}"
-                    )
-                    measured = True
-        accelerator.wait_for_everyone()
-        cache.refresh()
+        cache = TeacherCache(self._context.folder / "teacher", teacher.fingerprint, vocabulary, top_k, writer=rank)
+        self._meet(cache)
+        steps = dict.fromkeys(plan.steps)
+        first = next((parts[0] for step in steps if (parts := self._uncached(cache, step))), None)
+        if first:
+            batch = self._batches.batch(first)
+            cache.add(teacher.module, batch, first, keep=rank == 0)
+            self._meet(cache)
+            self._measure(plan, cache, teacher, batch, first)
+        for step in steps:
+            parts = self._uncached(cache, step)
+            for start in range(0, len(parts), world):
+                part = parts[min(start + rank, len(parts) - 1)]
+                cache.add(teacher.module, self._batches.batch(part), part, keep=start + rank < len(parts))
+        self._meet(cache)
         return cache
+
+    def _uncached(self, cache: TeacherCache, step: Sequence[int]) -> list[list[Group]]:
+        return self._batches.split(cache.missing(self._responses.groups(step)))
+
+    def _meet(self, cache: TeacherCache) -> None:
+        """All processes have written, then all have read: from here they agree on what is missing."""
+        self._context.accelerator.wait_for_everyone()
+        cache.refresh()
+        self._context.accelerator.wait_for_everyone()
+
+    def _measure(
+        self, plan: StagePlan, cache: TeacherCache, teacher: MaskedTeacher, batch: Batch, part: Sequence[Group]
+    ) -> None:
+        found = cache.measure(self._student.module, teacher.module, batch, part, divergence_of(self._recipe))
+        if self._context.accelerator.is_main_process:
+            write_json(self._places.own / f"stage{plan.spec.index}" / "cache.json", asdict(found))
+            self._context.say(
+                f"{self._context.method}: teacher cache {found.bytes_per_token:.0f} bytes a token, error of D "
+                f"{found.mean:.2e} a token of {found.divergence:.2e}"
+            )
 
     def _preflight(self, plan: StagePlan, signals: Signals, teacher: MaskedTeacher | None) -> None:
         groups = next((found for step in plan.steps if (found := self._responses.groups(step))), [])
@@ -240,7 +265,9 @@ class _Training:
             return
         report = teacher.report if teacher else None
         findings = check(self._recipe, self._student, self._stepper, signals, report, signals.teacher, groups)
-        write_json(self._places.own / "preflight.json", {f.name: {"ok": f.ok, "message": f.message} for f in findings})
+        said = {finding.name: {"ok": finding.ok, "message": finding.message} for finding in findings}
+        if self._context.accelerator.is_main_process:
+            write_json(self._places.own / "preflight.json", said)
         require(findings)
 
     def _reset_optimizer(self, plan: StagePlan) -> None:
@@ -278,16 +305,27 @@ class _Training:
         spec, context = plan.spec, self._context
         accelerator = context.accelerator
         folder = self._places.checkpoint(spec.index)
-        state = accelerator.get_state_dict(self._model)
-        weights = {name.removeprefix("model.").removeprefix("module.model."): value for name, value in state.items()}
+        # Under ZeRO-3 only the main process gets the weights.
+        state = (accelerator.get_state_dict(self._model) or {}) if accelerator.num_processes > 1 else {}
+        weights = {name.removeprefix("model."): value for name, value in state.items()}
 
         def write(half: Path) -> None:
-            self._student.module.save_pretrained(half, state_dict=weights if accelerator.num_processes > 1 else None)
+            self._student.module.save_pretrained(half, state_dict=weights or None)
             self._student.processor.save_pretrained(half)
 
         if accelerator.is_main_process:
             write_whole(folder, write)
+            self._record(plan, teacher)
         accelerator.wait_for_everyone()
+        self._position = replace(self._position, stage=spec.index + 1, step=0)
+        if spec.index + 1 < len(self._plans):
+            self._save()
+        else:  # nothing to go on from: only that all is done
+            self._states.save(self._position, lambda folder: None)
+
+    def _record(self, plan: StagePlan, teacher: MaskedTeacher | None) -> None:
+        """What is known of the stage, beside its checkpoint."""
+        spec, context, folder = plan.spec, self._context, self._places.checkpoint(plan.spec.index)
         at = self._position
         meta: dict[str, Any] = {
             "method": context.method, "seed": context.seed, "index": spec.index, "teacher": spec.teacher,
@@ -296,7 +334,8 @@ class _Training:
         if teacher is not None:
             meta["masked_share_of_all_weights"] = round(teacher.report.effective, 6)
         if len(context.data.validation):
-            model = self._student.model("validation", self._student.mark(folder))
+            live = None if self._sharding else self._student.model("validation", self._student.mark(folder))
+            model = live or open_model(str(folder), name="validation")
             settings = self._recipe.reward.judge
             meta["validation"] = round(100 * accuracy(model, context.data.validation, settings, context.judge), 3)
         short = spec.teacher.rstrip("/").rpartition("/")[2].partition("@")[0]
@@ -308,10 +347,4 @@ class _Training:
             },
             "meta": meta,
         }  # fmt: skip
-        if accelerator.is_main_process:
-            write_json(self._places.record(spec.index), record)
-        self._position = replace(at, stage=spec.index + 1, step=0)
-        if spec.index + 1 < len(self._plans):
-            self._save()
-        else:  # nothing to go on from: only that all is done
-            self._states.save(self._position, lambda folder: None)
+        write_json(self._places.record(spec.index), record)

@@ -7,6 +7,7 @@ not), norms, biases and routers are never masked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,40 +59,60 @@ class MaskReport:
         return sum(tensor.zeroed for tensor in self.tensors) / self.parameters
 
 
-def matrices(model: Any, scope: Scope = "lm_linear") -> list[tuple[str, Tensor]]:
-    """The weight matrices a scope masks, by parameter name, in model order; experts as `name[e]`.
+def in_pieces(model: Any) -> bool:
+    """Whether the parameters lie in pieces on several processes (ZeRO-3)."""
+    return any(hasattr(parameter, "ds_tensor") for parameter in model.parameters())
+
+
+def shape_of(parameter: Any) -> tuple[int, ...]:
+    """The shape of the whole parameter."""
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))
+
+
+def scoped_parameters(model: Any, scope: Scope = "lm_linear") -> list[tuple[str, Any, bool]]:
+    """The parameters a scope masks, by name, in model order, and whether each is a stack of experts.
 
     `lm_linear`: the linear layers of the language model's decoder blocks. `lm+vision_linear`: all linear layers but
     the output embedding. `all_2d`: every parameter with two or more dimensions but embeddings.
     """
     kept_out = {
-        parameter.data_ptr()
+        _storage(parameter)
         for module in (*_embeddings(model), model.get_output_embeddings())
         if module is not None
         for parameter in module.parameters()
     }
     blocks = {id(parameter) for parameter in model.get_decoder().layers.parameters()}
     linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
-    found: list[tuple[str, Tensor]] = []
+    found: list[tuple[str, Any, bool]] = []
     for name, parameter in model.named_parameters():
-        if parameter.dim() < 2 or parameter.data_ptr() in kept_out:
+        if len(shape_of(parameter)) < 2 or _storage(parameter) in kept_out:
             continue
-        experts = parameter.dim() == 3 and id(parameter) in blocks
+        experts = len(shape_of(parameter)) == 3 and id(parameter) in blocks
         inside = id(parameter) in blocks if scope == "lm_linear" else True
         if scope != "all_2d" and not (inside and (id(parameter) in linear or experts)):
             continue
         if not parameter.is_contiguous():
             raise HarnessError(f"{name} is not contiguous in memory", "load the model afresh from its checkpoint")
-        found.extend(
-            [(f"{name}[{e}]", parameter.data[e]) for e in range(len(parameter))]
-            if experts
-            else [(name, parameter.data)]
-        )
+        found.append((name, parameter, experts))
     if not found:
         raise HarnessError(
             f"scope {scope} finds no weight matrix in {type(model).__name__}", "choose another mask scope"
         )
     return found
+
+
+def matrices(model: Any, scope: Scope = "lm_linear") -> list[tuple[str, Tensor]]:
+    """The weight matrices a scope masks, by parameter name, in model order; experts as `name[e]`."""
+    found: list[tuple[str, Tensor]] = []
+    for name, parameter, stacked in scoped_parameters(model, scope):
+        rows = enumerate(parameter.data) if stacked else ()
+        found.extend([(f"{name}[{e}]", row) for e, row in rows] if stacked else [(name, parameter.data)])
+    return found
+
+
+def _storage(parameter: Any) -> int:
+    """What tied parameters share; one in pieces has no memory of its own while it is not gathered."""
+    return id(parameter) if hasattr(parameter, "ds_tensor") else int(parameter.data_ptr())
 
 
 def _embeddings(model: nn.Module) -> Iterator[nn.Module]:
@@ -108,20 +129,29 @@ def mask(
     """
     if not 0.0 <= ratio <= 1.0:
         raise HarnessError(f"mask ratio {ratio} is no share of the weights", "give a number between 0 and 1")
+    total = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters())
+    if in_pieces(model):
+        from trainers.mask_shards import mask_pieces
+
+        done = mask_pieces(model, ratio, masking, input_norms)
+        return MaskReport(ratio, masking.scope, masking.criterion, total, tuple(done))
     scoped = matrices(model, masking.scope)
     if masking.criterion == "random":
         done = [TensorMask(n, w.numel(), mask_controls.zero_random(w, ratio, masking.seed, n)) for n, w in scoped]
     elif masking.criterion == "wanda":
-        done = [TensorMask(n, w.numel(), mask_controls.zero_wanda(w, ratio, _norms(n, input_norms))) for n, w in scoped]
+        done = [
+            TensorMask(n, w.numel(), mask_controls.zero_wanda(w, ratio, input_norm_of(n, input_norms)))
+            for n, w in scoped
+        ]
     elif masking.threshold == "global":
         done = _mask_together(scoped, ratio)
     else:
         done = [_mask_one(name, weight, ratio) for name, weight in scoped]
-    total = sum(parameter.numel() for parameter in model.parameters())
     return MaskReport(ratio, masking.scope, masking.criterion, total, tuple(done))
 
 
-def _norms(name: str, norms: Mapping[str, Tensor] | None) -> Tensor:
+def input_norm_of(name: str, norms: Mapping[str, Tensor] | None) -> Tensor:
+    """The norms of a matrix's inputs; HarnessError where they were not measured."""
     if norms is None or name not in norms:
         raise HarnessError(f"wanda needs the input norms of {name}", "calibrate the model first, over the same scope")
     return norms[name]
@@ -147,58 +177,30 @@ def _mask_together(scoped: Sequence[tuple[str, Tensor]], ratio: float) -> list[T
     for name, weight in scoped:
         ties = min(left, count_equal(weight, found.value)) if left else 0
         left -= ties
-        done.append(TensorMask(name, weight.numel(), _zero(weight, found, ties), found.value))
+        done.append(TensorMask(name, weight.numel(), zero_upto_threshold(weight, found, ties), found.value))
     return done
 
 
-def _zero(weight: Tensor, found: Threshold, ties: int) -> int:
+def zero_upto_threshold(weight: Tensor, found: Threshold, ties: int) -> int:
     """Apply a threshold shared with other tensors, with this one's part of the ties; how many weights it zeroed."""
     zero_smallest(weight, Threshold(found.value, 0, ties))
     return weight.numel() - int(torch.count_nonzero(weight)) if found.value > 0 else ties
 
 
-# ---------------------------------------------------------------- shards of one tensor on several processes
+def count_zeros(model: Any, scope: Scope) -> int:
+    """Zeros in the matrices in scope."""
+    if in_pieces(model):
+        from trainers import mask_shards
 
-
-def mask_shard(shard: Tensor, weights: int, ratio: float, group: Any = None) -> TensorMask:
-    """Mask one tensor whose pieces lie on several processes (ZeRO-3, FSDP): every process calls it with its own piece.
-
-    Counts are added over the processes of `group`, so the threshold is that of the whole tensor of `weights` elements;
-    ties go to the lower ranks first. Returns what this process zeroed.
-    """
-    import torch.distributed as dist
-
-    def add(counts: Tensor) -> Tensor:
-        dist.all_reduce(counts, group=group)
-        return counts
-
-    k = round(ratio * weights)
-    if k == 0:
-        return TensorMask("", shard.numel(), 0)
-    found = threshold([shard], k, add)
-    mine = torch.tensor([count_equal(shard, found.value)], device=shard.device)
-    each = [torch.zeros_like(mine) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(each, mine, group=group)
-    before = sum(int(count) for count in each[: dist.get_rank(group)])
-    ties = min(max(found.ties - before, 0), int(mine))
-    return TensorMask("", shard.numel(), _zero(shard, found, ties), found.value)
-
-
-def local_shard(parameter: Any, rank: int) -> Tensor:
-    """The piece of a parameter that this process holds, without ZeRO-3's padding; the whole where it is not sharded."""
-    if hasattr(parameter, "ds_tensor"):
-        piece: Tensor = parameter.ds_tensor.data
-        valid = min(max(parameter.ds_numel - rank * piece.numel(), 0), piece.numel())
-        return piece.view(-1)[:valid]
-    local: Tensor = parameter.to_local() if hasattr(parameter, "to_local") else parameter.data
-    return local
+        return mask_shards.count_zeros(model, scope)
+    return sum(weight.numel() - int(torch.count_nonzero(weight)) for _, weight in matrices(model, scope))
 
 
 # ---------------------------------------------------------------- undoing
 
 
 def restore(model: Any, checkpoint: Path, scope: Scope = "lm_linear") -> None:
-    """Read the masked matrices again from the checkpoint's safetensors, one at a time.
+    """Read the masked parameters again from the checkpoint's safetensors, one at a time (of one in pieces our piece).
 
     Raises HarnessError where a kept weight differs from the file: it is then not the checkpoint of this model.
     """
@@ -208,25 +210,40 @@ def restore(model: Any, checkpoint: Path, scope: Scope = "lm_linear") -> None:
     endings: dict[str, list[str]] = {}
     for key in where:
         endings.setdefault(_ending(key), []).append(key)
-    keys = {name: _key_of(name, endings, checkpoint) for name, _ in matrices(model, scope) if "[" not in name}
-    stacked = sorted({name.partition("[")[0] for name, _ in matrices(model, scope) if "[" in name})
-    keys.update({name: _key_of(name, endings, checkpoint) for name in stacked})
-    parameters = dict(model.named_parameters())
+    scoped = {name: parameter for name, parameter, _ in scoped_parameters(model, scope)}
+    keys = {name: _key_of(name, endings, checkpoint) for name in scoped}
     for file in sorted({where[key] for key in keys.values()}):
         with safe_open(file, framework="pt") as tensors:
             for name in (n for n, key in keys.items() if where[key] == file):
-                stored = tensors.get_tensor(keys[name]).to(parameters[name].dtype)
-                _put_back(name, parameters[name].data, stored, checkpoint)
+                _put_back(name, scoped[name], tensors.get_slice(keys[name]), checkpoint)
 
 
-def _put_back(name: str, weight: Tensor, stored: Tensor, checkpoint: Path) -> None:
-    stored = stored.to(weight.device)
-    if stored.shape != weight.shape or bool(((weight != stored) & (weight != 0)).any()):
+def _put_back(name: str, parameter: Any, stored: Any, checkpoint: Path) -> None:
+    weight, start = parameter.data.view(-1), 0
+    sharded = hasattr(parameter, "ds_tensor")
+    if sharded:
+        import torch.distributed as dist
+
+        from trainers.mask_shards import forget_whole, local_piece
+
+        weight, start = local_piece(parameter, dist.get_rank(parameter.ds_process_group))
+    shape = tuple(stored.get_shape())
+    same = shape == shape_of(parameter)
+    if same and len(weight):
+        row = math.prod(shape[1:])
+        first, last = start // row, -(-(start + len(weight)) // row)
+        flat = stored[first:last].flatten()[start - first * row :][: len(weight)]
+        kept = flat.to(weight.device, weight.dtype)
+        same = not bool(((weight != kept) & (weight != 0)).any())
+        if same:
+            weight.copy_(kept)
+    if not same:
         raise HarnessError(
             f"{name} differs from {checkpoint} in weights that were not masked",
             "restore a teacher from the checkpoint it was loaded from; a trained model cannot be restored",
         )
-    weight.copy_(stored)
+    if sharded:
+        forget_whole(parameter)
 
 
 def _files(checkpoint: Path) -> dict[str, Path]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from harness.models.hf import HFModel
 from harness.models.load import load_module, load_processor, resolve
 from harness.models.preprocess import Preprocessor, collate
 from trainers import mask_controls
-from trainers.masking import MaskReport, Scope, mask, matrices, restore
+from trainers.masking import MaskReport, Scope, mask, restore, scoped_parameters
 from trainers.packing import Question
 from trainers.questions import TrainingQuestion
 from trainers.recipe import Masking, Recipe, Train
+from trainers.sharding import Sharding
 
 PROJECTORS = {"multi_modal_projector", "connector", "merger", "projector", "deepstack_merger_list"}
 _ATTENTION = "sdpa"  # what a packed mask needs
@@ -78,11 +80,12 @@ class Student:
         return found if self.precision == "fp32" else hashlib.sha256(f"{found} {self.precision}".encode()).hexdigest()
 
 
-def load_student(recipe: Recipe, device: torch.device) -> Student:
-    """The recipe's student, with the parameters trained that the recipe names."""
+def load_student(recipe: Recipe, device: torch.device, sharding: Sharding | None = None) -> Student:
+    """The recipe's student, with the parameters trained that the recipe names; in pieces where there is a sharding."""
     folder = resolve(recipe.student.model)
     processor = load_processor(folder)
-    module = load_module(folder, str(device), "float32", _ATTENTION)
+    with sharding.loading("float32") if sharding else nullcontext():
+        module = load_module(folder, str(device), "float32", _ATTENTION)
     choose_parameters(module, recipe.train.modules)
     if recipe.train.gradient_checkpointing:
         module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -91,10 +94,13 @@ def load_student(recipe: Recipe, device: torch.device) -> Student:
     return student
 
 
-def load_reference(folder: Path, device: torch.device, precision: str) -> Any:
-    """A frozen policy to which KL is measured."""
-    module = load_module(folder, str(device), _dtype(precision), _ATTENTION)
-    return module.requires_grad_(False)
+def load_frozen(folder: Path, device: torch.device, precision: str, sharding: Sharding | None = None) -> Any:
+    """A model that only computes forwards: a teacher, or the policy to which KL is measured."""
+    if sharding is None:
+        return load_module(folder, str(device), _dtype(precision), _ATTENTION).requires_grad_(False)
+    with sharding.loading(_dtype(precision)):
+        module = load_module(folder, str(device), _dtype(precision), _ATTENTION).requires_grad_(False)
+    return sharding.for_inference(module, _dtype(precision))
 
 
 def choose_parameters(module: Any, which: str) -> None:
@@ -144,9 +150,10 @@ class MaskedTeacher:
 class Teachers:
     """Holds one teacher at a time. A mask is undone from the checkpoint, so there is never a second copy."""
 
-    def __init__(self, train: Train, device: torch.device) -> None:
+    def __init__(self, train: Train, device: torch.device, sharding: Sharding | None = None) -> None:
         self._precision = train.precision
         self._device = device
+        self._sharding = sharding
         self._name = ""
         self._module: Any = None
         self._processor: Any = None
@@ -175,6 +182,7 @@ class Teachers:
     def drop(self) -> None:
         """Free the teacher's memory."""
         self._module, self._name, self._masked, self._norms = None, "", False, None
+        gc.collect()  # the hooks of a sharded module refer to each other
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -190,8 +198,7 @@ class Teachers:
         self._folder = resolve(name)
         self._processor = load_processor(self._folder)
         self._preprocessor = Preprocessor(self._processor)
-        module = load_module(self._folder, str(self._device), _dtype(self._precision), _ATTENTION)
-        self._module = module.requires_grad_(False)
+        self._module = load_frozen(self._folder, self._device, self._precision, self._sharding)
         self._name = name
 
     def _fingerprint(self, ratio: float, masking: Masking, calibration: Sequence[TrainingQuestion]) -> str:
@@ -207,7 +214,7 @@ class Teachers:
 
     def _input_norms(self, masking: Masking, calibration: Sequence[TrainingQuestion]) -> dict[str, Tensor]:
         if self._norms is None or self._norms[0] != masking.scope:
-            names = [name for name, _ in matrices(self._module, masking.scope)]
+            names = [name for name, _, _ in scoped_parameters(self._module, masking.scope)]
             batches = (self._calibration_batch(question) for question in calibration)
             self._norms = masking.scope, mask_controls.input_norms(self._module, batches, names)
         return self._norms[1]

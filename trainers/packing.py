@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from harness.api import HarnessError
 from trainers.divergence import Divergence, TokenSignals, token_signals
+from trainers.masking import in_pieces
 from trainers.objective import Layout
+from trainers.sharding import called_once, head_of
 
 _JSD = Divergence()
 
@@ -198,8 +200,10 @@ def teacher_logits(model: Any, batch: Batch) -> Callable[[slice], Tensor]:
     with torch.no_grad():
         states = response_states(model, batch)
 
+    head = head_of(model)
+
     def of(part: slice) -> Tensor:
-        logits: Tensor = model.get_output_embeddings()(states[part])
+        logits: Tensor = head(states[part])
         return logits
 
     return of
@@ -223,9 +227,12 @@ class ResponseModel(nn.Module):
         """Log-probability and divergence of each response token (see `token_signals`)."""
         model: Any = self.model
         states = response_states(model, batch)
-        return token_signals(
-            states, model.get_output_embeddings(), batch.targets, vocabulary, teacher, divergence, chunk
-        )
+        head = head_of(model)
+
+        def signals(states: Tensor, head: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+            return tuple(token_signals(states, head, batch.targets, vocabulary, teacher, divergence, chunk))
+
+        return TokenSignals(*(called_once(head, states, signals) if in_pieces(head) else signals(states, head)))
 
 
 # ---------------------------------------------------------------- pieces
@@ -244,7 +251,7 @@ def _checked(question: Question, model: Any) -> tuple[Tensor, list[Tensor]]:
         raise HarnessError(f"question {question.name}: its prompt is padded", "encode it without padding")
     if not question.responses:
         raise HarnessError(f"question {question.name} has no responses", "leave the question out")
-    special = {getattr(model.config, name, None) for name in ("image_token_id", "video_token_id", "image_token_index")}
+    special = image_token_ids(model)
     responses = [torch.as_tensor(response, dtype=torch.long) for response in question.responses]
     for index, response in enumerate(responses):
         if special.intersection(response.tolist()):
@@ -253,6 +260,12 @@ def _checked(question: Question, model: Any) -> tuple[Tensor, list[Tensor]]:
                 "drop the response; the model would look for another image",
             )
     return ids[0].cpu(), responses
+
+
+def image_token_ids(model: Any) -> set[int]:
+    """The tokens that stand for an image in a prompt, and that no response may hold."""
+    names = ("image_token_id", "video_token_id", "image_token_index")
+    return {value for name in names if (value := getattr(model.config, name, None)) is not None}
 
 
 def _token_types(question: Question, model: Any) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.api import HarnessError
-from trainers.masking import MaskReport, Scope, matrices
+from trainers.masking import MaskReport, Scope, count_zeros
 from trainers.packing import Batch, Question, ResponseModel
 
 
@@ -82,11 +82,8 @@ def generation_logprobs(
 
 def masked_share(model: Any, report: MaskReport, scope: Scope) -> Finding:
     """The teacher really has the share of zeros that was asked for, counted afresh in its weights."""
-    zeros = weights = 0
-    for _, weight in matrices(model, scope):
-        weights += weight.numel()
-        zeros += weight.numel() - int(torch.count_nonzero(weight))
-    share = zeros / weights
+    weights = sum(tensor.weights for tensor in report.tensors)
+    share = count_zeros(model, scope) / weights
     return Finding(
         "mask",
         share >= report.asked - 1e-4 and abs(report.in_scope - report.asked) <= 1e-4,

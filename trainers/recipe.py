@@ -170,7 +170,7 @@ class Train(Part):
     teacher: Literal["live", "cached"] = "live"
     cache_top_k: Annotated[int, Field(ge=1)] = 128
     save_steps: Annotated[int, Field(ge=1)] = 50
-    engine: Literal["single", "ddp", "zero2", "zero3"] = "single"
+    engine: Literal["single", "ddp", "zero2", "zero3"] = "ddp"
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = []
 
 

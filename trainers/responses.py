@@ -15,6 +15,7 @@ from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
 from trainers.groups import Grader, Group, gold, usable
 from trainers.models import MaskedTeacher, Student
 from trainers.order import StagePlan
+from trainers.packing import image_token_ids
 from trainers.questions import Questions, TrainingQuestion
 from trainers.recipe import Recipe, Responses
 
@@ -41,9 +42,8 @@ class StageResponses:
         if recipe.policy.weight > 0 and (recipe.reward.accuracy > 0 or recipe.reward.gate_by_accuracy):
             folder = context.folder / "grades"
             self._grader = Grader(recipe.reward.judge, folder, context.judge, context.accelerator.process_index)
-        ids = ("image_token_id", "video_token_id", "image_token_index")
         self._vocabulary = max(student.preprocessor.tokenizer.get_vocab().values()) + 1
-        self._forbidden = {value for name in ids if (value := getattr(student.module.config, name, None)) is not None}
+        self._forbidden = image_token_ids(student.module)
 
     def counts(self) -> tuple[int, int]:
         """Responses of teacher and student to a question."""
@@ -70,8 +70,11 @@ class StageResponses:
             else:
                 self._asked.append(asked)
         if self._grader is not None and self._grader.costs:
-            for step in plan.steps:
+            accelerator = self._context.accelerator
+            for step in plan.steps[accelerator.process_index :: accelerator.num_processes]:
                 self.groups(step)
+            accelerator.wait_for_everyone()
+            self._grader.refresh()
 
     def groups(self, places: Sequence[int]) -> list[Group]:
         """The groups of some questions; one without a usable response, or dropped as unreadable, is left out."""

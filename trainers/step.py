@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from trainers.objective import Loss, Objective, divergence_of, loss_of_batch
 from trainers.packing import Batch, pack, response_states, spread, supports, teacher_logits
 from trainers.recipe import Recipe
 from trainers.rewards import ResponseKey, RewardParts, reward_parts
+from trainers.sharding import head_of
 from trainers.teacher_cache import TeacherCache
 
 Signal = Callable[[slice], Tensor]
@@ -76,7 +77,7 @@ class Signals:
             return None
         with torch.no_grad():
             states = response_states(self.reference, batch)
-            return token_signals(states, self.reference.get_output_embeddings(), batch.targets, self.vocabulary).logp
+            return token_signals(states, head_of(self.reference), batch.targets, self.vocabulary).logp
 
 
 @dataclass(slots=True)
@@ -91,6 +92,14 @@ class Outcome:
     seconds: float = 0.0
     groups: list[Group] = field(default_factory=list)
     rewards: list[RewardParts] = field(default_factory=list)
+
+
+class Noted(NamedTuple):
+    """What is kept of a micro-batch: loss parts, response tokens, the parts of every reward."""
+
+    parts: dict[str, float]
+    tokens: int
+    rewards: list[RewardParts]
 
 
 class Stepper:
@@ -114,7 +123,10 @@ class Stepper:
         return loss_of_batch(found, batch.layout, self.objective, accuracy, reference, responses)
 
     def step(self, groups: Sequence[Group], signals: Signals, number: int) -> Outcome:
-        """One update from the groups of a step; without any group nothing is updated."""
+        """One update from the groups of a step; without any group nothing is updated.
+
+        The micro-batches are dealt out to the processes; every process returns the outcome of all of them.
+        """
         started = time.monotonic()
         outcome = Outcome(questions=len(groups), responses=sum(len(g.responses) for g in groups))
         if not groups:
@@ -125,6 +137,7 @@ class Stepper:
         rounds = -(-len(micro) // world)
         deepspeed = str(accelerator.distributed_type).endswith("DEEPSPEED")
         accelerator.step, accelerator.gradient_accumulation_steps = 0, rounds
+        done: dict[int, Noted] = {}
         for turn in range(rounds):
             place = turn * world + rank
             # A process without a micro-batch of its own repeats one at weight 0, so that all meet in the gradient.
@@ -137,8 +150,9 @@ class Stepper:
                 # Accelerate divides by the rounds (DeepSpeed does not) and averages over processes; the loss is a sum.
                 accelerator.backward(loss.total * weight * world * (1 if deepspeed else rounds))
             if weight:
-                self._note(outcome, part, batch, loss)
+                done[place] = _noted(part, batch, loss)
         outcome.gradient = self._update(number, groups)
+        _add_up(outcome, micro, _of_all(accelerator, done))
         outcome.seconds = time.monotonic() - started
         return outcome
 
@@ -151,20 +165,12 @@ class Stepper:
         self._optimizer.zero_grad()
         return size
 
-    def _note(self, outcome: Outcome, groups: Sequence[Group], batch: Batch, loss: Loss) -> None:
-        for name, part in loss.parts.items():
-            outcome.parts[name] = outcome.parts.get(name, 0.0) + float(part)
-        lengths = batch.layout.lengths.cpu()
-        outcome.tokens += int(lengths.sum())
-        outcome.groups += groups
-        keys = [ResponseKey(r.question, r.index, r.source, r.ratio) for g in groups for r in g.responses]
-        outcome.rewards += reward_parts(keys, lengths, accuracy_of(groups, batch), loss)
-
     def _not_finite(
         self, number: int, batch: Batch | None, groups: Sequence[Group], parts: dict[str, float]
     ) -> HarnessError:
         """Save what the step was computed from, and say where."""
-        path = self._faults / f"step-{number:06d}.pt"
+        rank = self._accelerator.process_index
+        path = self._faults / f"step-{number:06d}{f'-process{rank}' if rank else ''}.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
         said = [
             {
@@ -181,6 +187,33 @@ class Stepper:
             f"step {number}: the loss is not finite ({shown}); its batch is in {path}",
             "lower optimizer.lr or train in fp32; the same command again goes on from the last saved state",
         )
+
+
+def _noted(groups: Sequence[Group], batch: Batch, loss: Loss) -> Noted:
+    lengths = batch.layout.lengths.cpu()
+    keys = [ResponseKey(r.question, r.index, r.source, r.ratio) for g in groups for r in g.responses]
+    rewards = reward_parts(keys, lengths, accuracy_of(groups, batch), loss)
+    return Noted({name: float(part) for name, part in loss.parts.items()}, int(lengths.sum()), rewards)
+
+
+def _of_all(accelerator: Any, mine: dict[int, Noted]) -> dict[int, Noted]:
+    """What every process noted, by the place of the micro-batch in the step."""
+    if accelerator.num_processes == 1:
+        return mine
+    from accelerate.utils import gather_object
+
+    return {place: noted for found in gather_object([mine]) for place, noted in found.items()}
+
+
+def _add_up(outcome: Outcome, micro: Sequence[Sequence[Group]], done: Mapping[int, Noted]) -> None:
+    """The micro-batches in their order, whoever computed them: the log does not depend on the number of processes."""
+    for place, part in enumerate(micro):
+        noted = done[place]
+        for name, value in noted.parts.items():
+            outcome.parts[name] = outcome.parts.get(name, 0.0) + value
+        outcome.tokens += noted.tokens
+        outcome.groups += part
+        outcome.rewards += noted.rewards
 
 
 def accuracy_of(groups: Sequence[Group], batch: Batch) -> Tensor:

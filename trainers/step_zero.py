@@ -12,10 +12,10 @@ from torch import Tensor
 from harness.api import Generation, HarnessError
 from trainers import preflight
 from trainers.groups import Group
-from trainers.masking import MaskReport
+from trainers.masking import MaskReport, in_pieces
 from trainers.models import Student, autocast, packed_question
 from trainers.objective import Held, loss_of_batch
-from trainers.packing import ResponseModel
+from trainers.packing import ResponseModel, image_token_ids
 from trainers.preflight import Finding
 from trainers.recipe import Recipe
 from trainers.step import Batches, Signals, Stepper, accuracy_of
@@ -47,11 +47,14 @@ def _generation(recipe: Recipe, student: Student, batches: Batches, vocabulary: 
     ((_, said),) = student.model("preflight", "preflight").generate([request])
     if said.finish == "error":
         raise HarnessError(f"preflight: question {group.question.sample.id}: {said.error}", "look at this question")
-    answer = replace(group.responses[0], token_ids=said.token_ids, logprobs=said.logprobs)
+    # After an image token in an answer, a forward pass would look for another image; before it all can be compared.
+    placed = image_token_ids(student.module)
+    upto = next((at for at, token in enumerate(said.token_ids) if token in placed), len(said.token_ids))
+    answer = replace(group.responses[0], token_ids=said.token_ids[:upto], logprobs=said.logprobs[:upto])
     batch = batches.batch([Group(group.question, (answer,))])
     with autocast(recipe.train.precision, batch.targets.device):
         return preflight.generation_logprobs(
-            student.module, batch, torch.tensor(said.logprobs), vocabulary, _TOLERANCE[recipe.train.precision]
+            student.module, batch, torch.tensor(answer.logprobs), vocabulary, _TOLERANCE[recipe.train.precision]
         )
 
 
@@ -69,7 +72,7 @@ def _gradient(
             teacher = signals.of_teacher(batch, part)
             held = Held(model(batch, signals.vocabulary).logp, at_first.advantage)
     found = preflight.finite(at_first.parts)
-    if not found.ok or recipe.train.engine == "zero3":  # a sharded model has no gradient of its own to follow
+    if not found.ok or in_pieces(student.module):  # a sharded model has no gradient of its own to follow
         return [found]
     accuracy = accuracy_of(part, batch) if stepper.objective.policy > 0 else None
 

@@ -53,11 +53,15 @@ class TeacherCache:
         self._folder = folder / hashlib.sha256(kind.encode()).hexdigest()[:20]
         self._folder.mkdir(parents=True, exist_ok=True)
         self._where: dict[str, Path] = {}
+        self._added: dict[str, Path] = {}
         self._open: tuple[Path, Any] | None = None
+        own = sorted(self._folder.glob(f"part-{writer:03d}-*.safetensors"))
+        self._next = int(own[-1].stem.rpartition("-")[2]) + 1 if own else 0
         self.refresh()
 
     def refresh(self) -> None:
-        """See what is on disk."""
+        """See what is on disk: what other processes have added, too."""
+        self._added.clear()
         known = set(self._where.values())
         for path in sorted(self._folder.glob("*.safetensors")):
             if path not in known:
@@ -65,15 +69,17 @@ class TeacherCache:
                     self._where.update({key.rpartition(".")[0]: path for key in file.keys()})  # noqa: SIM118
 
     def missing(self, groups: Sequence[Group]) -> list[Group]:
-        """Groups with a response that is not kept yet."""
+        """Groups with a response that was not kept at the last `refresh`, which several processes can agree on."""
         return [g for g in groups if any(key not in self._where for key in _keys(g))]
 
     @torch.no_grad()
-    def add(self, teacher: Any, batch: Batch, groups: Sequence[Group]) -> None:
-        """Run the teacher on a batch of groups and keep its distributions, as one file."""
+    def add(self, teacher: Any, batch: Batch, groups: Sequence[Group], keep: bool = True) -> None:
+        """Run the teacher on a batch of groups and keep its distributions, as one file (`keep` False: only run)."""
         from safetensors.torch import save_file
 
         logits = teacher_logits(teacher, batch)
+        if not keep:
+            return
         size = chunk_tokens(self.vocabulary)
         pieces = [self._packed(logits(slice(at, at + size))) for at in range(0, len(batch.targets), size)]
         columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
@@ -82,17 +88,18 @@ class TeacherCache:
         for name, values in columns.items():
             for key, part in zip(keys, batch.split(values), strict=True):
                 kept[f"{key}.{name}"] = part.contiguous()
-        number = len(set(self._where.values()))
-        path = self._folder / f"part-{self._writer:03d}-{number:06d}.safetensors"
+        path = self._folder / f"part-{self._writer:03d}-{self._next:06d}.safetensors"
+        self._next += 1
         half = path.with_suffix(".half")
         save_file(kept, half)
         half.replace(path)
-        self._where.update(dict.fromkeys(keys, path))
+        self._added.update(dict.fromkeys(keys, path))
 
     def signal(self, groups: Sequence[Group]) -> Callable[[slice], Tensor]:
         """The teacher's signal for `token_signals`: log-probabilities [n, V] of a slice of the groups' tokens."""
         rows = [self._read(key) for group in groups for key in _keys(group)]
-        columns = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+        with torch.autocast("cpu", enabled=False):  # which has no rule for float16
+            columns = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
         def of(part: slice) -> Tensor:
             return self._unpacked({name: values[part] for name, values in columns.items()})
@@ -134,7 +141,7 @@ class TeacherCache:
         return full.scatter_(1, columns["token"].long(), columns["logp"].float())
 
     def _read(self, key: str) -> dict[str, Tensor]:
-        path = self._where[key]
+        path = self._where.get(key) or self._added[key]
         if self._open is None or self._open[0] != path:
             self._open = path, _opened(path)
         names = ("logp",) if self.top_k is None else ("logp", "token", "tail")

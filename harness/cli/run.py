@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,9 @@ def run(
     chosen = load_suites(suites_file).resolve(named or job.tasks())
     items = data or job.data()
     folder = out or Path("runs") / job.folder(suite, tasks, items)
+    if int(os.environ.get("RANK", "0")):  # one of several processes that `harness launch` started
+        job.follow(folder, limit or chosen.limit)
+        return
     arguments = dict(click.get_current_context().params, tasks=chosen.tasks, data=items, out=str(folder))
     console = Console()
     with Store(folder) as store, bars(console) as progress:
@@ -166,6 +170,17 @@ class _Job:
 
                 results += evaluator.evaluate(ablated(model, kind, evaluator, tasks), tasks)
         return results
+
+    def follow(self, folder: Path, limit: int | None) -> None:
+        """Do what a process does that is not the first: train with the first, and leave run folder and table to it."""
+        from harness import registry
+        from harness.api import HarnessError
+
+        if not self.recipe:
+            raise HarnessError(
+                "several processes were launched to evaluate", "start one: it fills its device by itself"
+            )
+        registry.load("recipes", "follow")(self.recipe, folder, limit=limit)
 
     def _plan(self) -> RecipePlan:
         from harness import registry

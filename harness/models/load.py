@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
+from transformers.integrations import is_deepspeed_zero3_enabled
 
 from harness import registry
 from harness.api import HarnessError
@@ -99,7 +100,9 @@ def load_module(folder: Path, device: str, dtype: str, attention: str, text_only
     kind = getattr(torch, dtype, None) if dtype != "auto" else torch.float32 if device == "cpu" else torch.bfloat16
     if not isinstance(kind, torch.dtype):
         raise HarnessError(f"dtype {dtype!r} is unknown", "use auto, float32, bfloat16 or float16")
-    arguments: dict[str, Any] = {"dtype": kind, "device_map": device}
+    arguments: dict[str, Any] = {"dtype": kind}
+    if not is_deepspeed_zero3_enabled():  # which places the weights itself
+        arguments["device_map"] = device
     if attention == "auto":
         cls = auto._model_mapping[type(config)]
         if device != "cpu" and find_spec("flash_attn") and getattr(cls, "_supports_flash_attn", False):
