@@ -65,6 +65,8 @@ def recipe_key(recipe: Recipe, method: Mapping[str, Any], questions: str) -> str
     depends = recipe.model_dump(exclude={"description", "hardware", "evaluation", "methods", "seeds"})
     for unimportant in ("save_steps", "trackers"):
         depends["train"].pop(unimportant)
+    for unset in [name for name, value in depends["responses"].items() if value == {}]:
+        depends["responses"].pop(unset)  # so that a key is that of before the setting was there
     if depends["train"]["engine"] == "ddp":  # one state for one process and for many
         depends["train"]["engine"] = "single"
     return hashlib.sha256(json.dumps([depends, dict(method), questions], sort_keys=True).encode()).hexdigest()
@@ -166,7 +168,7 @@ class States:
         processes = self._accelerator.num_processes
         if position.processes != processes:
             raise HarnessError(
-                f"{self._folder.parent} holds the state of {position.processes} processes, and this is one of {processes}",
+                f"{self._folder.parent} holds the state of {position.processes} processes, not of {processes}",
                 "go on with as many processes as before, or run into a new folder (--out)",
             )
         return position, found[-1]

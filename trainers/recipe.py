@@ -84,6 +84,7 @@ class Responses(Part):
     sampling: Sampling = Sampling()
     truncated: Literal["keep", "drop"] = "keep"
     backend: Literal["hf", "vllm"] = "hf"
+    backend_options: dict[str, Any] = {}
     batch_questions: Annotated[int, Field(ge=1)] = 8
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness import registry
+import torch
+
 from harness.api import Model
+from harness.models.hf import HFModel
 from trainers.checkpoints import write_whole
 from trainers.context import Context
 from trainers.definition import Definition
 from trainers.definition import Responses as AskedFor
 from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
 from trainers.groups import Grader, Group, gold, usable
-from trainers.models import MaskedTeacher, Student
+from trainers.masking import in_pieces
+from trainers.models import MaskedTeacher, Student, Teachers, load_frozen
 from trainers.order import StagePlan
 from trainers.packing import image_token_ids
 from trainers.questions import Questions, TrainingQuestion
 from trainers.recipe import Recipe, Responses
+from trainers.serving import Answerer, answering, place_among
 
 
 def counts(asked: AskedFor, wanted: Responses) -> tuple[int, int]:
@@ -57,7 +62,8 @@ class StageResponses:
         self._asked = []
         if of_teacher and teacher is not None:
             asked = Asked(teacher.fingerprint, TEACHER, plan.spec.ratio, sampling(settings.sampling, of_teacher, seed))
-            self._generate(asked, self._of_stage(plan), teacher.model, lambda: self._saved(teacher))
+            self._generate(asked, self._of_stage(plan), self._teacher(teacher, plan))
+            shutil.rmtree(self._served(teacher), ignore_errors=True)
         if of_student:
             refresh = settings.student_refresh == "per_stage"
             fingerprint = mark if refresh else self._student.fingerprint
@@ -65,8 +71,7 @@ class StageResponses:
             first = plan.spec.index == 0
             if refresh or first:
                 questions = self._of_stage(plan) if refresh else self._questions
-                model = self._student.model(f"{self._context.method} student", fingerprint)
-                self._generate(asked, questions, model, lambda: checkpoint)
+                self._generate(asked, questions, self._pupil(checkpoint, fingerprint))
             else:
                 self._asked.append(asked)
         if self._grader is not None and self._grader.costs:
@@ -104,35 +109,65 @@ class StageResponses:
             return self._questions[places.start + 1 - places.start % 2 : places.stop : 2]
         return self._questions[places.start : places.stop]
 
-    def _generate(self, asked: Asked, questions: Questions, model: Model, checkpoint: Callable[[], Path]) -> None:
-        """Generate what is missing, each process its share, with the recipe's backend."""
+    def _generate(self, asked: Asked, questions: Questions, answerer: Answerer) -> None:
+        """Generate what is missing; each process that answers takes its share."""
         self._asked.append(asked)
-        context, backend = self._context, self._recipe.responses.backend
-        rank, world = context.accelerator.process_index, context.accelerator.num_processes
-        mine = questions[rank::world]
-        if context.generated.missing(asked, mine):
-            if backend != "hf":
-                model = _served(backend, checkpoint())
-            errors = context.generated.generate(model, asked, mine, self._recipe.responses.batch_questions)
+        context, settings = self._context, self._recipe.responses
+        accelerator = context.accelerator
+        place = place_among(accelerator, settings)
+        if not context.generated.missing(asked, questions):  # all processes see the same store
+            return
+        accelerator.wait_for_everyone()
+        if settings.backend != "hf":
+            if accelerator.is_main_process:
+                answerer.checkpoint()
+            accelerator.wait_for_everyone()
+        mine = questions[place[0] :: place[1]] if place else ()
+        if mine and context.generated.missing(asked, mine):
+            with answering(answerer, settings) as model:
+                errors = context.generated.generate(model, asked, mine, settings.batch_questions)
             if errors:
                 context.say(f"{len(errors)} of {len(mine)} questions have no {asked.source} response; {errors[0]}")
-        context.accelerator.wait_for_everyone()
+        accelerator.wait_for_everyone()
         context.generated.refresh()
+        accelerator.wait_for_everyone()
 
-    def _saved(self, teacher: MaskedTeacher) -> Path:
-        """The masked teacher as an ordinary checkpoint, which another engine can open."""
-        folder = self._context.folder / "served" / teacher.fingerprint[:20]
+    def _pupil(self, checkpoint: Path, fingerprint: str) -> Answerer:
+        """The student as it is now; its weights are those of the checkpoint."""
+        student, name = self._student, f"{self._context.method} student"
 
-        def write(half: Path) -> None:
-            teacher.module.save_pretrained(half)
-            teacher.processor.save_pretrained(half)
+        def whole() -> Model:
+            module = load_frozen(checkpoint, self._context.accelerator.device, self._recipe.train.precision)
+            return HFModel(module, student.preprocessor, name=name, fingerprint=lambda: fingerprint)
 
-        if not folder.is_dir():
-            write_whole(folder, write)
-        return folder
+        live = None if in_pieces(student.module) else student.model(name, fingerprint)
+        return Answerer(live, whole, lambda: checkpoint)
 
+    def _teacher(self, teacher: MaskedTeacher, plan: StagePlan) -> Answerer:
+        """The masked teacher; for another engine it is saved as an ordinary checkpoint."""
+        sharded = in_pieces(teacher.module)
 
-def _served(backend: str, checkpoint: Path) -> Model:
-    """The checkpoint in another engine."""
-    opened: Model = registry.load("models", backend)(str(checkpoint))
-    return opened
+        def masked(device: torch.device) -> MaskedTeacher:
+            """The whole of a teacher in pieces: the same weights are masked."""
+            masking, train = self._recipe.masking, self._recipe.train
+            calibration = self._questions[: masking.calibration_questions] if masking.criterion == "wanda" else ()
+            return Teachers(train, device).at(plan.spec.teacher, plan.spec.ratio, masking, calibration)
+
+        def saved() -> Path:
+            folder = self._served(teacher)
+            if not folder.is_dir():
+                whole = masked(torch.device("cpu")) if sharded else teacher
+
+                def write(half: Path) -> None:
+                    whole.module.save_pretrained(half)
+                    whole.processor.save_pretrained(half)
+
+                write_whole(folder, write)
+            return folder
+
+        live = None if sharded else teacher.model
+        return Answerer(live, lambda: masked(self._context.accelerator.device).model, saved)
+
+    def _served(self, teacher: MaskedTeacher) -> Path:
+        """Where the masked teacher lies for another engine, as long as it answers."""
+        return self._context.folder / "served" / teacher.fingerprint[:20]

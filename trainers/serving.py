@@ -1,0 +1,77 @@
+"""Who answers Gen-Data: the module in memory, a whole copy of one in pieces, or vLLM on its checkpoint.
+
+A module in pieces (ZeRO-3) computes only while all processes do, and answers differ in length; so each process that
+answers opens the whole model for the time of it. Between training and vLLM weights are handed over as a checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.api import Model
+from harness.models.options import open_model
+from trainers.recipe import Responses
+
+#: What torchrun tells a process; an engine started in it would take itself for one of the training's processes.
+_LAUNCHED = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
+    "ROLE_WORLD_SIZE", "ROLE_NAME", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A model in each form it can answer in: `live` in memory (None: in pieces), `whole` opened for it, or saved."""
+
+    live: Model | None
+    whole: Callable[[], Model]
+    checkpoint: Callable[[], Path]
+
+
+def place_among(accelerator: Any, settings: Responses) -> tuple[int, int] | None:
+    """(number, how many) of this process among those that answer; None for one whose device another's engine uses.
+
+    An engine of `tensor_parallel_size` devices belongs to the first of as many neighbours on a node.
+    """
+    each = int(settings.backend_options.get("tensor_parallel_size", 1))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    leaders = [rank for rank in range(accelerator.num_processes) if rank % here % each == 0]
+    rank = accelerator.process_index
+    return (leaders.index(rank), len(leaders)) if rank in leaders else None
+
+
+@contextmanager
+def answering(answerer: Answerer, settings: Responses) -> Iterator[Model]:
+    """The model that answers, as the recipe says; an engine is closed afterwards and its memory free for training."""
+    if settings.backend == "hf":
+        yield answerer.live or answerer.whole()
+        return
+    with _on_its_own(int(settings.backend_options.get("tensor_parallel_size", 1))):
+        engine: Any = open_model(settings.backend, str(answerer.checkpoint()), settings.backend_options)
+        try:
+            yield engine  # which starts with its first request
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _on_its_own(devices: int) -> Iterator[None]:
+    """The environment of a process that nobody launched with others, which sees its own device and the next ones."""
+    before = dict(os.environ)
+    first = int(before.get("LOCAL_RANK", "0"))
+    visible = before.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    for name in _LAUNCHED:
+        os.environ.pop(name, None)
+    if "LOCAL_RANK" in before:
+        mine = range(first, first + devices)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(visible[n] if n < len(visible) > 1 else str(n) for n in mine)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
