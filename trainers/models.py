@@ -86,6 +86,8 @@ def load_student(recipe: Recipe, device: torch.device, sharding: Sharding | None
     processor = load_processor(folder)
     with sharding.loading("float32") if sharding else nullcontext():
         module = load_module(folder, str(device), "float32", _ATTENTION)
+    if sharding:
+        sharding.keep_names(module)
     choose_parameters(module, recipe.train.modules)
     if recipe.train.gradient_checkpointing:
         module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

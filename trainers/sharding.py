@@ -59,6 +59,14 @@ class Sharding:
             del kept
             unset_hf_deepspeed_config()
 
+    @staticmethod
+    def keep_names(module: Any) -> None:
+        """Have a module loaded in pieces saved under the names of its checkpoint: of all ways to read old names,
+        transformers would otherwise undo those, too, that the checkpoint did not need.
+        """
+        conversions = getattr(module, "_weight_conversions", None) or []
+        module._weight_conversions = [conversion for conversion in conversions if conversion.was_used()]
+
     def for_inference(self, module: Any, dtype: str) -> Any:
         """The sharded module, gathering each layer while it computes. All processes must compute at the same time."""
         import deepspeed
