@@ -44,7 +44,7 @@ def launch(
     out: Path | None, now: bool,
 ) -> None:  # fmt: skip
     """Print the command that trains RECIPE on several devices or machines, or run it."""
-    from trainers.recipe import load_recipe
+    from trainers.recipe_file import load_recipe
 
     read = load_recipe(recipe)
     processes = gpus or max(1, read.hardware.gpus // nodes)
@@ -75,7 +75,7 @@ def torchrun(nodes: int, processes: int, rendezvous: str | None, restarts: int, 
 
 def _check(recipe: Recipe, nodes: int, processes: int, rendezvous: str | None) -> None:
     if nodes > 1 and not rendezvous:
-        raise HarnessError(f"{nodes} nodes must know where to meet", "add --rendezvous HOST:PORT, a port of one of them")
+        raise HarnessError(f"{nodes} nodes must know where to meet", "add --rendezvous HOST:PORT, a port of one node")
     if recipe.train.engine == "single" and nodes * processes > 1:
         raise HarnessError(
             f"recipe {recipe.name} asks for train.engine: single, and {nodes * processes} processes are to be launched",
