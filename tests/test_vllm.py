@@ -131,7 +131,7 @@ def test_the_engine_starts_for_what_waits(tmp_path: Path) -> None:
     assert length == 256
     model.expect([*short, *make_requests(1, max_new_tokens=700)])
     assert len(answers(model, make_requests(1, max_new_tokens=700))) == 1
-    assert model._engine.model_config.max_model_len == 1024
+    assert model._engine.model_config.max_model_len == 768
     model.close()
 
 
