@@ -17,6 +17,7 @@ from typing import Any
 from harness import registry
 from harness.api import HarnessError, Model, Request, Response, Verdict
 from harness.evaluation import Evaluator
+from harness.models.options import close_model
 from harness.models.seen import Seen
 from harness.store import Cell
 from harness.watched import Watched, read_seen
@@ -128,14 +129,14 @@ def parity(
     """
     first, marks = _answer(evaluator, a, tasks), []
     marks.append(first.fingerprint())
-    _close(first)  # it leaves memory before the next one comes
+    close_model(first)  # it leaves memory before the next one comes
     del first
     second = _answer(evaluator, b, tasks)
     marks.append(second.fingerprint())
     found = [_compare(evaluator, (a.label, b.label), task) for task in tasks]
     divergences = [d for _, apart in found for d in apart]
     explained = _explain(evaluator, second, a, divergences, tolerance)
-    _close(second)
+    close_model(second)
     parts = [part for part, _ in found]
     for part in parts:
         part.ties = sum(d.tie for d in explained if d.task == part.task)
@@ -157,12 +158,6 @@ def _answer(evaluator: Evaluator, side: Side, tasks: Sequence[str]) -> Model:
     model = side.open()
     evaluator.evaluate(Watched(model, side.label, evaluator.store.folder), tasks, label=side.label)
     return model
-
-
-def _close(model: Model) -> None:
-    """End a model's engine, where it has one that runs on."""
-    if hasattr(model, "close"):
-        model.close()
 
 
 def _keep(evaluator: Evaluator, certificate: Certificate) -> None:
@@ -279,7 +274,7 @@ def _explain(
     requests, prefixes = _requests(evaluator, apart), _prefixes(evaluator, a.label, apart)
     found = [_scored(model, requests[d.task, d.id], prefixes[d.task, d.id], d, tolerance) for d in apart]
     if model is not second:
-        _close(model)
+        close_model(model)
     return found
 
 

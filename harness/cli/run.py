@@ -160,7 +160,7 @@ class _Job:
                 self.recipe, evaluator, console, tasks=tasks, limit=limit
             )
             return found
-        from harness.models.options import open_model
+        from harness.models.options import close_model, open_model
 
         results = []
         for model in (open_model(self.backend, spec, self.options) for spec in self.models):
@@ -169,6 +169,7 @@ class _Job:
                 from harness.ablate import ablated
 
                 results += evaluator.evaluate(ablated(model, kind, evaluator, tasks), tasks)
+            close_model(model)
         return results
 
     def follow(self, folder: Path, limit: int | None) -> None:

@@ -47,6 +47,12 @@ def open_model(backend: str, checkpoint: str, options: Mapping[str, Any]) -> Mod
     return model
 
 
+def close_model(model: Model) -> None:
+    """End what a model keeps running (an engine), so that the next one has its memory."""
+    if hasattr(model, "close"):
+        model.close()
+
+
 def check_options(backend: str, given: Mapping[str, Any], takes: Callable[..., Any], *more: str) -> None:
     """HarnessError where an option is neither a keyword-only parameter of `takes` nor one of `more`, or of no kind
     that the parameter's annotation names.
