@@ -1,5 +1,6 @@
 """`harness compare`: sides, refusals, seeds, and what is printed."""
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from test_evaluate import HashModel
@@ -59,6 +60,13 @@ def test_seeds_count_and_holm_is_never_below_p(run):
         assert row.p_holm >= row.seeds.p
         assert row.difference.points == pytest.approx(row.score_a - row.score_b)
         assert row.recovered is not None
+
+
+def test_the_tasks_bootstraps_are_independent(run):
+    sides = read_sides([run])
+    side = {name: {"one": of["ai2d"], "two": of["ai2d"]} for name, of in sides.items()}  # the same units twice
+    one, two = compare_sides(side, "masters/s0/0", "base", resamples=4000).rows
+    assert abs(np.corrcoef(one.difference.resampled, two.difference.resampled)[0, 1]) < 0.1
 
 
 def test_other_budgets_are_refused_unless_allowed(run):
