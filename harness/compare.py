@@ -209,11 +209,9 @@ def _average(measured: Sequence[Measured]) -> Sequence[Unit]:
 
 def _by_seed(mine: Sequence[Measured], other: Sequence[Measured], alpha: float) -> SeededDifference | None:
     """Seed by seed where both have the same seeds; each seed against the one model where the other has one."""
-    if len(mine) < 2:
-        return None
-    if len(other) == 1:
-        other = [other[0]] * len(mine)
-    if len(other) != len(mine):
+    seeds = max(len(mine), len(other))
+    mine, other = (list(side) * seeds if len(side) == 1 else side for side in (mine, other))
+    if seeds < 2 or len(mine) != len(other):
         return None
     return compare_seeds([pair(x.units, y.units) for x, y in zip(mine, other, strict=True)], alpha=alpha)
 

@@ -97,8 +97,9 @@ class Tables:
         against = [name for name in AGAINST[:4] if name in self.sides]
         rows = [entry for entry in self.board().entries if not entry.source]
         lines = [
-            "Mean over the suite in points; differences are paired by item and seed, in brackets the 95 % interval",
-            "(items and training seeds; not corrected for the number of comparisons). Bold: the interval excludes 0.",
+            "Mean over the suite in points (MMMU-Pro's two settings count as one); differences are means over all",
+            "tasks, paired by item and seed, in brackets the 95 % interval (items and training seeds; not corrected",
+            "for the number of comparisons). Bold: the interval excludes 0.",
             "`sft`, `naive-kd` and `mask-only` train on one gold response to a question, the others on eight: they are",
             "compared although these budgets differ (`--allow budget`).",
             "",
@@ -111,7 +112,7 @@ class Tables:
             if name in self.methods and len(next(iter(self.sides[name].values()))) > 1:
                 names = counted(self.sides[name], self.composites)
                 spread = f"{self._seed_means(name, names).std(ddof=1):.2f}"
-            cells = [self._against(name, other) for other in against]
+            cells = [self._against(name, o) if name in self.methods or o == BASE else "" for o in against]
             lines.append(
                 f"| {name} | {entry.average.score:.2f} ± {entry.average.stderr:.2f} | {spread} | {' | '.join(cells)} |"
             )

@@ -69,6 +69,14 @@ def test_the_tasks_bootstraps_are_independent(run):
     assert abs(np.corrcoef(one.difference.resampled, two.difference.resampled)[0, 1]) < 0.1
 
 
+def test_exchanging_the_sides_turns_the_interval_round(run):
+    sides = read_sides([run])
+    there, back = (
+        compare_sides(sides, *pair, resamples=200).rows[0].seeds for pair in (("masters", "base"), ("base", "masters"))
+    )
+    assert (there.points, there.low, there.high) == pytest.approx((-back.points, -back.high, -back.low))
+
+
 def test_other_budgets_are_refused_unless_allowed(run):
     sides = read_sides([run])
     with pytest.raises(HarnessError, match="budget differ"):
