@@ -24,6 +24,7 @@ import yaml
 from faults import forked, harness, stored, table
 
 import harness.cli.run as verb
+import harness.rescore as rescoring
 from harness import registry
 from harness.evaluation import Evaluator
 from harness.models.hf import HFModel
@@ -51,6 +52,7 @@ class Watch:
         verb._show = lambda *_: None  # the report is not the point, and would be most of the time
         self._phase(Evaluator, "_infer", "run")
         self._phase(Evaluator, "_score", "score")
+        self._phase(rescoring, "rescore", "score")
         self._phase(GenData, "generate", "generate")
         self._phase(Stepper, "step", "train")
         real = HFModel.generate
@@ -65,14 +67,14 @@ class Watch:
 
         HFModel.generate = generate
 
-    def _phase(self, kind: type, name: str, phase: str) -> None:
+    def _phase(self, kind: object, name: str, phase: str) -> None:
         real = getattr(kind, name)
 
-        def wrapped(*arguments: object) -> object:
+        def wrapped(*arguments: object, **named: object) -> object:
             before = self.phase.read_text() if self.phase.exists() else ""
             self.phase.write_text(phase)
             try:
-                return real(*arguments)
+                return real(*arguments, **named)
             finally:
                 self.phase.write_text(before)
 

@@ -21,8 +21,9 @@ from harness.models import hf
 from harness.store import Store
 
 HEAD = (
-    "# Faults survived\n\nWritten by `make soak`; every fault strikes a run of which half is stored, which is then"
-    " resumed by the same command and compared with an undisturbed run.\n\n"
+    "# Faults survived\n\nWritten by `make soak`. Kills strike at random moments; every other fault strikes a run of"
+    "\nwhich half is stored. The same command then resumes, and its end is compared with that of an undisturbed run."
+    "\nDamage to a training (responses, checkpoint, state, log) is in tests/test_faults.py.\n\n"
     "| fault | what happened, what the message said | lost | after the same command again |\n|---|---|---|---|"
 )
 
@@ -40,7 +41,7 @@ def rows(command: list[object], whole: Path, work: Path) -> Iterator[str]:
             lost = len(before - stored(folder))
             again = forked(harness(*command, folder))
             same = again.code == 0 and table(folder) == expected
-            said = ended.message.replace(str(work), "").replace("|", "/") or "no message"
+            said = "finished" if ended.code == 0 else ended.message.replace(str(work), "").replace("|", "/")
             trace = " WITH A TRACEBACK" if "Traceback" in ended.text else ""
             end = "equal" if same else "DIFFERS"
             yield f"| {name} | exit {ended.code}{trace}: {said} | {lost or 'nothing'} | {end} |"
@@ -135,7 +136,7 @@ def clock(command: list[object], folder: Path, _: object) -> Ended:
         ended = forked(harness(*command, folder))
     finally:
         time.time, time.monotonic = real
-    return Ended(ended.code, "finished" if ended.code == 0 else ended.text)
+    return ended
 
 
 def two(command: list[object], folder: Path, _: object) -> Ended:
@@ -188,6 +189,6 @@ FAULTS: dict[str, Callable[..., Ended]] = {
     "store of another version": version, "checkpoint cut in half": checkpoint, "second process on the folder": two,
     "SIGTERM": signalled(signal.SIGTERM), "Ctrl-C": signalled(signal.SIGINT),
     "Ctrl-C twice": signalled(signal.SIGINT, 2),
-    "no memory, 8 MB left (RLIMIT_AS)": limited(resource.RLIMIT_AS, used(8 << 20)),
-    "no memory, 60 MB left (RLIMIT_AS)": limited(resource.RLIMIT_AS, used(60 << 20)),
+    "no memory, none left (RLIMIT_AS)": limited(resource.RLIMIT_AS, used(0)),
+    "no memory, 30 MB left (RLIMIT_AS)": limited(resource.RLIMIT_AS, used(30 << 20)),
 }  # fmt: skip

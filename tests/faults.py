@@ -69,6 +69,7 @@ def _child(work: Callable[[], object], out: int, limits: Mapping[int, int], uid:
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(fd, "wb", closefd=False), write_through=True) for fd in (1, 2))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     code = 0
     try:
         if uid:

@@ -95,6 +95,8 @@ class Store:
             code = error.sqlite_errorname if hasattr(error, "sqlite_errorname") else type(error).__name__
             remedy = {
                 "SQLITE_FULL": "free disk space and run the same command again: it resumes",
+                "SQLITE_IOERR_WRITE": "look at the disk and the limit of file sizes (ulimit -f); a rerun resumes",
+                "SQLITE_IOERR_SHMMAP": "no memory is left: end other programs; a rerun resumes",
                 "SQLITE_READONLY": "make the folder writable or choose another with --out",
                 "SQLITE_CANTOPEN": "check that the folder exists and is writable, or choose another with --out",
                 "SQLITE_NOTADB": _DAMAGED,
