@@ -16,7 +16,7 @@ from tasks._rows import choice_sample, labelled, tsv_sample
 
 ROWS = 3088
 MASKED_TSV = TsvFile("AI2D_TEST", md5="0f593e0d1c7df9a3d69bf1f947e71975", rows=ROWS)
-MASKED_HUB = HubSet("lmms-lab-encoder/ai2d", rows=ROWS)
+MASKED_HUB = HubSet("lmms-lab-encoder/ai2d", revision="c83a9b9692933aff8349157c88a413df9d02c4e5", rows=ROWS)
 READABLE_TSV = TsvFile("AI2D_TEST_NO_MASK", md5="fd8f463634d4fe9fbd23b876e8eea5be", rows=ROWS)
 READABLE_HUB = HubSet("Efficient-Large-Model/ai2d-no-mask", rows=ROWS)
 FACETS = ("category",)

@@ -28,7 +28,13 @@ SUB_TASKS = (
     "Visual_Similarity",
 )
 TSV = TsvFile("BLINK", md5="d5e8af148b10ac69f535ff7b23f3f989", rows=1901)
-HUB = HubSet("BLINK-Benchmark/BLINK", configs=SUB_TASKS, split="val", rows=1901)
+HUB = HubSet(
+    "BLINK-Benchmark/BLINK",
+    revision="a3666eb249237ba3d5eca8db21176cc47967e040",
+    configs=SUB_TASKS,
+    split="val",
+    rows=1901,
+)
 FACETS = ("sub_task",)
 DISCLAIMED = frozenset({"Forensic_Detection", "Jigsaw", "Art_Style"})
 DISCLAIMER = (

@@ -12,7 +12,7 @@ from tasks._rows import image_cluster
 # ---------------------------------------------------------------- data
 
 TSV = TsvFile("ChartQA_TEST", md5="c902e0aa9be5582a7aad6dcf52734b42", rows=2500)
-HUB = HubSet("lmms-lab-encoder/ChartQA", split="test", rows=2500)
+HUB = HubSet("lmms-lab-encoder/ChartQA", revision="9e63b7df1592a1c2158e735cc1725454aef0d6d9", split="test", rows=2500)
 
 _SPLITS = {
     "test_human": "human", "test_augmented": "augmented",  # VLMEvalKit and the official file names

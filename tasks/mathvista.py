@@ -29,7 +29,7 @@ from tasks._rows import image_cluster, labelled
 # ---------------------------------------------------------------- data
 
 TSV = TsvFile("MathVista_MINI", md5="f199b98e178e5a2a20e7048f5dcb0464", rows=1000)
-HUB = HubSet("AI4Math/MathVista", split="testmini", rows=1000)
+HUB = HubSet("AI4Math/MathVista", revision="2b6ad69445fbb5695c9b165475e8decdbeb97747", split="testmini", rows=1000)
 
 _FACETS = ("question_type", "answer_type", "task", "category", "context", "grade", "language", "source")
 FACETS = (*_FACETS, "skills")

@@ -61,7 +61,13 @@ def _mmbench(name: str, title: str, tsv: TsvFile, hub: HubSet) -> Task:
 
 
 def _hub(config: str, split: str, rows: int) -> HubSet:
-    return HubSet("lmms-lab-encoder/MMBench", configs=(config,), split=split, rows=rows)
+    return HubSet(
+        "lmms-lab-encoder/MMBench",
+        revision="56ba1af8954932c4804bd3f522e05ed96e63b654",
+        configs=(config,),
+        split=split,
+        rows=rows,
+    )
 
 
 #: v1.1 is published as TSV only: a hub set without a repository.

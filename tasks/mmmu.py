@@ -30,7 +30,7 @@ from tasks._rows import image_cluster, labelled
 # ---------------------------------------------------------------- data
 
 TSV = TsvFile("MMMU_DEV_VAL", md5="585e8ad75e73f75dcad265dfd0417d64", rows=1050)
-HUB = HubSet("lmms-lab-encoder/MMMU", split="validation", rows=900)
+HUB = HubSet("lmms-lab-encoder/MMMU", revision="364f2e2eb107b36e07ff4c5a15f5947a759cef47", split="validation", rows=900)
 
 _MULTIPLE_CHOICE = "multiple-choice"
 

@@ -29,8 +29,9 @@ from tasks._rows import image_cluster, labelled
 
 STANDARD_TSV = TsvFile("MMMU_Pro_10c", md5="22cee868fe6b680d14b99bfff6db8172", rows=1730)
 VISION_TSV = TsvFile("MMMU_Pro_V", md5="d01441a87b3dbe721b5a04652ae38009", rows=1730)
-STANDARD_HUB = HubSet("MMMU/MMMU_Pro", ("standard (10 options)",), "test", rows=1730)
-VISION_HUB = HubSet("MMMU/MMMU_Pro", ("vision",), "test", rows=1730)
+REVISION = "563f3e84bb3b90893083a1f039cfa13077f2302b"
+STANDARD_HUB = HubSet("MMMU/MMMU_Pro", ("standard (10 options)",), revision=REVISION, rows=1730)
+VISION_HUB = HubSet("MMMU/MMMU_Pro", ("vision",), revision=REVISION, rows=1730)
 
 
 def from_tsv(row: Row) -> Sample:

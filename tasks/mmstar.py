@@ -13,7 +13,9 @@ from harness.scoring.prompts import images_then
 from tasks._rows import choice_sample, labelled
 
 TSV = TsvFile("MMStar", md5="e1ecd2140806c1b1bbf54b43372efb9e", rows=1500)
-HUB = HubSet("Lin-Chen/MMStar", configs=("val",), split="val", rows=1500)
+HUB = HubSet(
+    "Lin-Chen/MMStar", revision="bc98d668301da7b14f648724866e57302778ab27", configs=("val",), split="val", rows=1500
+)
 FACETS = ("category", "l2_category")
 # The authors write the options on one line, or, in what they took from MathVista, on a line each.
 _ON_ONE_LINE = "\nOptions: A: "

@@ -11,7 +11,7 @@ from tasks._rows import image_cluster
 # ---------------------------------------------------------------- data
 
 TSV = TsvFile("MMVet", md5="748aa6d4aa9d4de798306a63718455e3", rows=218)
-HUB = HubSet("lmms-lab-encoder/MMVet", split="test", rows=218)
+HUB = HubSet("lmms-lab-encoder/MMVet", revision="b310d12d0d9e765db953da28a7ef7ff43620dc83", split="test", rows=218)
 
 #: Recognition, optical character recognition, knowledge, language generation, spatial awareness, math.
 CAPABILITIES = ("rec", "ocr", "know", "gen", "spat", "math")

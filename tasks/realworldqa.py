@@ -17,7 +17,7 @@ from harness.scoring.verdicts import scored, unread
 from tasks._rows import image_cluster
 
 TSV = TsvFile("RealWorldQA", md5="4de008f55dc4fd008ca9e15321dc44b7", rows=765)
-HUB = HubSet("lmms-lab-encoder/RealWorldQA", rows=765)
+HUB = HubSet("lmms-lab-encoder/RealWorldQA", revision="907c4e5228fd1703c710ed937601cb5f89ab8d5c", rows=765)
 FACETS = ("form",)
 WORD_OR_NUMBER = "Please answer directly with a single word or number."
 LETTER_ONLY = "Please answer directly with only the letter of the correct option and nothing else."

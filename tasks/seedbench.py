@@ -17,7 +17,7 @@ from tasks._rows import choice_sample, labelled, tsv_sample
 
 TSV = TsvFile("SEEDBench_IMG", md5="68017231464752261a2526d6ca3a10c0", rows=14232)
 #: The hub set has 17990 rows, 14233 of them about an image; the rest are videos and no items of this task.
-HUB = HubSet("lmms-lab-encoder/SEED-Bench", rows=17990)
+HUB = HubSet("lmms-lab-encoder/SEED-Bench", revision="74c4ea0cee96786739e4ccb97d227818a05ae752", rows=17990)
 FACETS = ("category",)
 DIMENSIONS = (
     "Scene Understanding",
