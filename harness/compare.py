@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from harness.api import HarnessError, Unit
+from harness.stats.overall import Overall, mean_over_tasks, mean_over_tasks_and_seeds
 from harness.stats.paired import Difference, Recovered, compare, gap_recovered, pair
 from harness.stats.seeds import SeededDifference, compare_seeds
 from harness.store import Result, Store
@@ -69,17 +69,6 @@ class Comparison:
     rows: Sequence[Row]
     overall: Overall
     warnings: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Overall:
-    """Mean difference over tasks in points; interval and p from the tasks' bootstrap replicates."""
-
-    points: float
-    low: float
-    high: float
-    p: float
-    tasks: int
 
 
 #: model label -> task -> results (one per seed)
@@ -247,20 +236,8 @@ def _same_budget(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
 
 
 def _overall(rows: Sequence[Row], alpha: float) -> Overall:
-    """Unweighted mean over tasks; the tasks' items are taken as independent of one another.
-
-    With several seeds, the spread of the seeds' means is added to the items' variance (which is conservative: both
-    hold the residual) and the interval is that of a t distribution with seeds - 1 degrees of freedom.
-    """
-    points = float(np.mean([row.difference.points for row in rows]))
-    drawn = np.mean([row.difference.resampled for row in rows], axis=0)
-    seeds = [row.seeds.means for row in rows if row.seeds]
-    if len(seeds) == len(rows):
-        means = np.mean(seeds, axis=0)
-        stderr = float(np.sqrt(drawn.var() + means.var(ddof=1) / len(means)))
-        half = float(stats.t.ppf(1 - alpha / 2, len(means) - 1)) * stderr
-        p = float(2 * stats.t.sf(abs(points) / stderr, len(means) - 1)) if stderr else float(points == 0)
-        return Overall(points, points - half, points + half, p, len(rows))
-    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
-    beyond = min((drawn <= 0).mean(), (drawn >= 0).mean())
-    return Overall(points, float(low), float(high), float(min(1.0, 2 * max(beyond, 1 / len(drawn)))), len(rows))
+    """Mean over tasks, with the seeds where every task has them."""
+    seeded = [row.seeds for row in rows if row.seeds]
+    if len(seeded) == len(rows):
+        return mean_over_tasks_and_seeds(seeded, alpha=alpha)
+    return mean_over_tasks([row.difference for row in rows], alpha=alpha)

@@ -9,7 +9,9 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
 
 from harness.api import HarnessError, Unit
-from harness.stats.paired import Pairs, bootstrap, cluster_stderr, compare, gap_recovered, mcnemar, pair, sign_flip
+from harness.stats.overall import mean_over_tasks, mean_over_tasks_and_seeds
+from harness.stats.paired import Pairs, cluster_stderr, compare, gap_recovered, mcnemar, pair, permutation_p
+from harness.stats.resample import redrawn, swapped
 from harness.stats.seeds import compare_seeds
 
 
@@ -40,20 +42,44 @@ def test_stderr_is_scipys_without_clusters_and_statsmodels_with():
 
 def test_bootstrap_spread_is_scipys():
     sample = random_pairs(2)
-    d, w = sample.sums
-    drawn, _, _ = bootstrap(d, w, 0.05, 20_000, np.random.default_rng(0))
+    drawn = compare(sample, resamples=20_000).resampled / 100
     theirs = stats.bootstrap((sample.a - sample.b,), np.mean, n_resamples=5000, method="percentile", rng=1)
     assert drawn.std() == pytest.approx(theirs.standard_error, rel=0.05)
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx(theirs.confidence_interval, abs=0.01)
 
 
+def test_bootstrap_t_is_scipys_for_normal_means():
+    """With one unit a cluster and many of them the studentised interval tends to Student's."""
+    sample = pairs(np.random.default_rng(9).normal(0.1, 1, 2000), np.zeros(2000))
+    found = compare(sample, resamples=20_000)
+    theirs = stats.ttest_1samp(sample.a, 0).confidence_interval()
+    assert (found.low / 100, found.high / 100) == pytest.approx(theirs, abs=0.003)
+
+
+@pytest.mark.parametrize("distinct", [3, 400])  # counts are drawn of few values, clusters of many
+def test_both_ways_to_draw_worlds_have_the_moments_of_the_bootstrap(distinct):
+    rng = np.random.default_rng(distinct)
+    rows = np.column_stack([rng.integers(0, distinct, 400) / distinct, np.ones(400)])
+    sums = redrawn(rows, 20_000, rng)
+    assert (sums[:, 1] == 400).all()
+    assert sums[:, 0].mean() == pytest.approx(rows[:, 0].sum(), abs=0.5)
+    assert sums[:, 0].std() == pytest.approx(np.sqrt(400) * rows[:, 0].std(), rel=0.03)
+    swaps = swapped(rows[:, 0], 20_000, rng)
+    assert swaps.mean() == pytest.approx(0, abs=0.5)
+    assert swaps.std() == pytest.approx(np.sqrt((rows[:, 0] ** 2).sum()), rel=0.03)
+
+
+def mid_p(observed, flips):
+    """Share of the flips beyond what was observed; what equals it counts half."""
+    size = np.abs(flips) - abs(observed)
+    return np.mean(size > 1e-9) + np.mean(np.abs(size) <= 1e-9) / 2
+
+
 def test_sign_flip_is_the_exact_enumeration():
     d = np.array([1, 1, 1, -1, 0.5, 2, 0])
-    flips = [
-        abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))
-    ]
-    exact = np.mean(np.array(flips) >= abs(d.sum()) - 1e-9)
-    assert sign_flip(d, 100_000, np.random.default_rng(0)) == pytest.approx(exact, abs=0.005)
+    flips = np.array([np.dot(signs, d) for signs in itertools.product((1, -1), repeat=len(d))])
+    found = permutation_p(d.sum(), swapped(d, 100_000, np.random.default_rng(0)))
+    assert found == pytest.approx(mid_p(d.sum(), flips), abs=0.005)
 
 
 def test_sign_flip_agrees_with_scipys_permutation_test():
@@ -61,7 +87,24 @@ def test_sign_flip_agrees_with_scipys_permutation_test():
     theirs = stats.permutation_test(
         (sample.a, sample.b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=np.inf
     )
-    assert compare(sample, resamples=100_000).p == pytest.approx(theirs.pvalue, abs=0.01)
+    expected = mid_p(theirs.statistic, theirs.null_distribution)
+    assert compare(sample, resamples=100_000).p == pytest.approx(expected, abs=0.01)
+
+
+def test_the_mean_of_one_task_is_the_task():
+    one = compare(random_pairs(10, clusters=60))
+    mean = mean_over_tasks([one])
+    assert (mean.points, mean.low, mean.high, mean.p) == pytest.approx((one.points, one.low, one.high, one.p))
+
+
+def test_the_mean_over_tasks_is_welchs():
+    """Two tasks of many items: half the sum of two independent means, whose interval scipy has as Welch's."""
+    one, two = random_pairs(11, n=3000), random_pairs(12, n=2000)
+    found = mean_over_tasks([compare(part, seed=seed) for seed, part in enumerate((one, two))])
+    theirs = stats.ttest_ind(one.a - one.b, two.b - two.a, equal_var=False)
+    low, high = theirs.confidence_interval()
+    assert (2 * found.low / 100, 2 * found.high / 100) == pytest.approx((low, high), abs=0.004)
+    assert found.p == pytest.approx(theirs.pvalue, abs=0.02)
 
 
 def test_mcnemar_is_statsmodels():
@@ -113,3 +156,16 @@ def test_seed_variance_is_that_of_a_two_way_model():
     variance = row.var(ddof=1) / seeds + diff.mean(0).var(ddof=1) / items - mse / (seeds * items)
     assert found.stderr / 100 == pytest.approx(np.sqrt(variance), rel=1e-3)
     assert found.seed_stderr > 2 * found.item_stderr
+
+
+def test_the_mean_over_tasks_and_seeds_is_one_task_of_all_items():
+    """Tasks of one size are parts of one task: the same mean and, but for the tasks' own means, the same error."""
+    rng = np.random.default_rng(13)
+    seeds, items = 5, 400
+    diff = 0.05 + 0.1 * rng.standard_normal((seeds, 1)) + 0.3 * rng.standard_normal((1, items))
+    diff = diff + 0.2 * rng.standard_normal((seeds, items))
+    whole = compare_seeds([pairs(row, np.zeros(items)) for row in diff])
+    parts = [compare_seeds([pairs(row, np.zeros(100)) for row in diff[:, i : i + 100]]) for i in range(0, items, 100)]
+    found = mean_over_tasks_and_seeds(parts)
+    assert found.points == pytest.approx(whole.points)
+    assert (found.low, found.high) == pytest.approx((whole.low, whole.high), rel=0.05)

@@ -15,8 +15,8 @@ from harness.stats.paired import Pairs
 class SeededDifference:
     """Mean difference over seeds in points, its interval and p from a t distribution with `df` degrees of freedom.
 
-    `item_stderr` and `seed_stderr` say how much of the uncertainty is due to items and to training seeds; `means` has
-    the difference of each seed.
+    `item_stderr` and `seed_stderr` say how much of the uncertainty is due to items and to training seeds, and
+    `residual_stderr` what both of them hold; `means` has the difference of each seed.
     """
 
     points: float
@@ -28,6 +28,8 @@ class SeededDifference:
     df: float
     p: float
     means: tuple[float, ...]
+    residual_stderr: float
+    clusters: int
 
 
 def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDifference:
@@ -57,5 +59,5 @@ def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDiffer
     p = float(2 * stats.t.sf(abs(mean) / stderr, df)) if stderr else float(mean == 0)
     return SeededDifference(
         100 * mean, 100 * (mean - half), 100 * (mean + half), 100 * stderr, 100 * float(np.sqrt(items)),
-        100 * float(np.sqrt(seeding)), float(df), p, tuple(100 * means),
+        100 * float(np.sqrt(seeding)), float(df), p, tuple(100 * means), 100 * float(np.sqrt(residual)), clusters,
     )  # fmt: skip

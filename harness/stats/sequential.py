@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from harness.stats.paired import Array, Pairs, cluster_stderr
+from harness.stats.paired import Pairs, cluster_stderr
+from harness.stats.resample import Array
 
 _NODES = 160  # Gauss-Legendre nodes of the density of a look; boundaries then agree to 4 digits
 _FAR = 8.5  # standard deviations beyond which a normal density counts as 0

@@ -1,0 +1,64 @@
+"""The unweighted mean over tasks of paired differences; the tasks' items are independent of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from harness.stats.paired import Difference, interval, permutation_p
+from harness.stats.seeds import SeededDifference
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Mean difference over tasks in points, its interval and p."""
+
+    points: float
+    low: float
+    high: float
+    p: float
+    tasks: int
+
+
+def mean_over_tasks(parts: Sequence[Difference], *, alpha: float = 0.05) -> Overall:
+    """Bootstrap-t interval and sign-flip p of the mean, from the worlds that each task drew on its own."""
+    tasks = len(parts)
+    points = sum(part.points for part in parts) / tasks
+    errors = np.nan_to_num([part.stderr for part in parts]) / tasks
+    drawn = np.mean([part.resampled for part in parts], axis=0)
+    spread = np.sqrt(np.sum([part.resampled_stderr**2 for part in parts], axis=0)) / tasks
+    stderr = float(np.sqrt((errors**2).sum()))
+    df = _freedom(errors**2, [part.clusters - 1 for part in parts])
+    differing = sum(part.differing for part in parts)
+    low, high = interval(points, stderr, (drawn, spread), differing, df, alpha)
+    swaps = np.mean([part.swapped for part in parts], axis=0)
+    return Overall(points, low, high, permutation_p(points, swaps), tasks)
+
+
+def mean_over_tasks_and_seeds(parts: Sequence[SeededDifference], *, alpha: float = 0.05) -> Overall:
+    """The same where every task has the same training seeds: a seed is common to all tasks, so its means are averaged.
+
+    Crossed random effects as in `compare_seeds`: items + seeds - residual, degrees of freedom after Satterthwaite.
+    """
+    tasks, seeds = len(parts), len(parts[0].means)
+    points = sum(part.points for part in parts) / tasks
+    items = np.array([part.item_stderr for part in parts]) ** 2 / tasks**2
+    residual = sum(part.residual_stderr**2 for part in parts) / tasks**2
+    seeding = float(np.mean([part.means for part in parts], axis=0).var(ddof=1)) / seeds
+    variance = max(float(items.sum()) + seeding - residual, float(items.sum()), seeding)
+    stderr = float(np.sqrt(variance))
+    if not stderr:  # every seed and every cluster agrees
+        return Overall(points, points, points, float(points == 0), tasks)
+    df = _freedom(np.array([*items, seeding]), [*(part.clusters - 1 for part in parts), seeds - 1], variance)
+    half = float(stats.t.ppf(1 - alpha / 2, df)) * stderr
+    return Overall(points, points - half, points + half, float(2 * stats.t.sf(abs(points) / stderr, df)), tasks)
+
+
+def _freedom(variances: np.ndarray, freedoms: Sequence[int], total: float | None = None) -> float:
+    """Degrees of freedom of a sum of estimated variances, after Satterthwaite."""
+    whole = float(variances.sum()) if total is None else total
+    below = sum(v**2 / f for v, f in zip(variances.tolist(), freedoms, strict=True) if v)
+    return whole**2 / below if below else float("inf")
