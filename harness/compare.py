@@ -21,6 +21,7 @@ from harness.stats.paired import Difference, Recovered, compare, gap_recovered, 
 from harness.stats.seeds import SeededDifference, compare_seeds
 from harness.store import Result, Store
 
+_MAIN = "masters"
 REFUSALS = ("items", "protocol", "judge", "budget")
 
 #: What a budget must agree in exactly; sampled responses differ in length, so tokens may differ by a tenth.
@@ -120,6 +121,11 @@ def methods_of(sides: Mapping[str, Side]) -> list[str]:
             if measured[0].result.stage.get("method") == name:
                 found.setdefault(name, len(found))
     return list(found)
+
+
+def main_method(methods: Sequence[str]) -> str:
+    """The method that the others are compared with: Masters where it ran, else the last."""
+    return _MAIN if _MAIN in methods else methods[-1]
 
 
 def compare_sides(

@@ -20,6 +20,7 @@ from harness.api import OFFICIAL, Judge, Metrics, Model, Request, Response, Rule
 from harness.code import code_fingerprint
 from harness.data import Dataset, open_dataset
 from harness.data.subset import subset
+from harness.memory import peak_memory
 from harness.progress import Silent, Watcher
 from harness.scoring.extractor_audit import gold_named, rule_counts
 from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
@@ -233,7 +234,7 @@ class Evaluator:
             plan.cell, plan.rules, plan.samples, plan.keys, self.store, self.judge, self._tags,
             fingerprint=fingerprint, edition=plan.dataset.edition, data_sha256=plan.dataset.sha256, code=plan.code,
             skipped_rows=plan.dataset.skipped, inferred=plan.inferred, tokens=plan.tokens,
-            seconds=time.monotonic() - plan.started, stage=stage,
+            seconds=time.monotonic() - plan.started, stage=stage, memory=peak_memory(),
         )  # fmt: skip
         self._progress.task_finished(plan.result)
 

@@ -1,15 +1,12 @@
 """The tables of a run of one recipe with several seeds: scores, paired differences, stages."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from harness.api import Metrics
 from harness.compare import compare_sides, methods_of, read_sides
 from harness.report.comparison import markdown
-from harness.report.entries import Entry, counted
-from harness.report.leaderboard import Leaderboard, average, read
-from harness.scoring.aggregate import standard_error
+from harness.report.entries import counted
+from harness.report.leaderboard import Leaderboard, read
+from harness.report.seeds import over_seeds, seed_means
 from harness.store import Store
 from harness.suites import load_suites
 
@@ -26,53 +23,17 @@ class Tables:
         self.methods = methods_of(self.sides)
         self.plain = [name for name, side in self.sides.items() if not next(iter(side.values()))[0].result.stage]
         self.composites = load_suites().composites
+        found = read([run])
+        self.known, self.benchmarks = {entry.who["model"]: entry for entry in found.entries}, found.benchmarks
 
     def board(self):
-        """A row for each untrained model and one for each method: the mean over its seeds.
+        """A row for each untrained model and one for each method: the mean over its seeds."""
+        entries = [self.known[name] for name in self.plain] + [over_seeds(self._last(m)) for m in self.methods]
+        return Leaderboard(entries, [name for name in self.benchmarks if name in entries[0].metrics])
 
-        The standard error counts the items (scores of an item averaged over seeds) and the seeds (spread of the means).
-        """
-        known = {entry.who["model"]: entry for entry in read([self.run]).entries}
-        entries = [known[name] for name in self.plain]
-        for method in self.methods:
-            side = self.sides[method]
-            seeds = len(next(iter(side.values())))
-            metrics = {task: self._mean([m.result.metrics for m in ms], ms) for task, ms in side.items()}
-            for name, composite in self.composites.items():
-                if set(composite.mean) <= metrics.keys():
-                    metrics[name] = composite.combine(metrics)
-            names = counted(side, self.composites)
-            mean = average(metrics, names)
-            spread = self._seed_means(method, names).var(ddof=1) / seeds if seeds > 1 else 0.0
-            mean = replace(mean, stderr=float(np.sqrt(mean.stderr**2 + spread)))
-            first = next(iter(side.values()))[0].result
-            who = dict(known[first.cell.model].who) | {
-                "model": f"{method} (mean of {seeds} seeds)", "method": method, "stage": "", "fingerprint": "",
-            }  # fmt: skip
-            entries.append(Entry(who, metrics, mean))
-        benchmarks = [name for name in read([self.run]).benchmarks if name in entries[0].metrics]
-        return Leaderboard(entries, benchmarks)
-
-    def _mean(self, metrics, measured):
-        """One task over the seeds."""
-        scores = {}
-        for one in measured:
-            for unit in one.units:
-                scores.setdefault(unit.id, []).append(unit.score)
-        units = tuple(replace(unit, score=float(np.mean(scores[unit.id]))) for unit in measured[0].units)
-        means = np.array([m.score for m in metrics])
-        spread = means.var(ddof=1) / len(means) if len(means) > 1 else 0.0
-        error = float(np.sqrt((100 * standard_error(units, float(np.mean(means)) / 100)) ** 2 + spread))
-        return Metrics(float(means.mean()), error, metrics[0].n, {}, units)
-
-    def _seed_means(self, method, names):
-        """Mean over the benchmarks for each seed."""
-        side = self.sides[method]
-        of_task = {task: np.array([m.result.metrics.score for m in ms]) for task, ms in side.items()}
-        for name, composite in self.composites.items():
-            if set(composite.mean) <= of_task.keys():
-                of_task[name] = np.mean([of_task[part] for part in composite.mean], axis=0)
-        return np.mean([of_task[name] for name in names], axis=0)
+    def _last(self, method):
+        """The rows of a method's last stages, one a seed."""
+        return [self.known[measured.result.cell.model] for measured in next(iter(self.sides[method].values()))]
 
     # ------------------------------------------------------------ comparison.md
 
@@ -111,7 +72,7 @@ class Tables:
             spread = ""
             if name in self.methods and len(next(iter(self.sides[name].values()))) > 1:
                 names = counted(self.sides[name], self.composites)
-                spread = f"{self._seed_means(name, names).std(ddof=1):.2f}"
+                spread = f"{seed_means(self._last(name), names).std(ddof=1):.2f}"
             cells = [self._against(name, o) if name in self.methods or o == BASE else "" for o in against]
             lines.append(
                 f"| {name} | {entry.average.score:.2f} ± {entry.average.stderr:.2f} | {spread} | {' | '.join(cells)} |"
@@ -170,8 +131,9 @@ class Tables:
         if not of_stage:
             return ""
         scores = []
-        for key, units in of_stage.items():
-            shared = set.intersection(*({u.id for u in other[key]} for (m, _), other in found.items() if m == method))
-            kept = [u for u in units if u.id in shared]
+        for key, own in of_stage.items():
+            stages = [other[key] for (m, _), other in found.items() if m == method and key in other]
+            shared = set.intersection(*({unit.id for unit in units} for units in stages))
+            kept = [u for u in own if u.id in shared]
             scores.append(sum(u.score * u.weight for u in kept) / sum(u.weight for u in kept))
         return f"{100 * np.mean(scores):.1f} ({names[method, index].partition('-')[2]})"

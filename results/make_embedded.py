@@ -40,7 +40,7 @@ def write_recipe(path, seeds, names):
     tuned = next(method.set for method in recipe.methods if method.name == "masters")
     shipped = [method.model_dump(mode="json") for method in recipe.methods]
     controls = [{"name": name, "set": dict(tuned)} for name in names]
-    body |= {"name": "embedded-seeds", "methods": [*controls, *shipped], "seeds": list(range(seeds))}
+    body |= {"name": "embedded-seeds", "methods": [*shipped, *controls], "seeds": list(range(seeds))}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("# Written by results/make_embedded.py\n" + yaml.safe_dump(body, sort_keys=False, width=110))
 

@@ -12,12 +12,14 @@ import pytest
 from click.testing import CliRunner
 from test_evaluate import HashModel
 
+from harness.ablate import ablated
 from harness.api import HarnessError
 from harness.cli import main
 from harness.evaluation import Evaluator, finish_run
 from harness.report.html import write_report
 from harness.report.samples import Items, media_type
 from harness.report.server import PageServer
+from harness.report.summary import summarise_run
 from harness.store import Store
 
 TASKS = ["ai2d", "chartqa", "mmmu"]
@@ -49,6 +51,7 @@ def run(tmp_path_factory):
                 stage = {"method": method, "name": str(index), "seed": 0, "index": index, "teacher": "big", "r": 0.1}
                 model = HashModel(f"{method}{index}", f"{method}{index}")
                 evaluator.evaluate(model, TASKS, label=f"{method}/s0/{index}", stage=stage)
+        evaluator.evaluate(ablated(HashModel("student", "s"), "blank", evaluator, TASKS), TASKS)
         finish_run(store, {})
     log = folder / "masters" / "seed0" / "train.jsonl"
     log.parent.mkdir(parents=True)
@@ -100,6 +103,29 @@ def test_parts_are_those_of_the_store(run):
     for name in ("index/99", "samples/0/9", "answers/0", "index/-1", "../x", "ids/²"):
         with pytest.raises(KeyError):
             items.part(name)
+
+
+def test_seeds_of_a_method_are_one_row_and_masters_is_compared(tmp_path):
+    with Store(tmp_path) as store:
+        evaluator = Evaluator(store, limit=24)
+        evaluator.evaluate(HashModel("student", "s"), TASKS)
+        for method in ("naive-kd", "masters", "masters-reversed"):
+            for seed in (0, 1):
+                for index in (0, 1):
+                    name, stage = f"{method}/s{seed}/{index}", {"method": method, "seed": seed, "index": index}
+                    evaluator.evaluate(HashModel(name, name), TASKS, label=name, stage=stage)
+    told = summarise_run(Items(tmp_path), None)
+    rows = {row["shown"]: row for row in told["rows"]}
+    assert [name for name, row in rows.items() if row["kind"] == "method"] == [
+        "naive-kd, 2 seeds", "masters, 2 seeds", "masters-reversed, 2 seeds"
+    ]  # fmt: skip
+    ends = [rows[f"masters/s{seed}/1"] for seed in (0, 1)]
+    assert {row["kind"] for row in ends} == {"final"}
+    for task in TASKS:
+        mean = sum(row["scores"][task][0] for row in ends) / 2
+        assert rows["masters, 2 seeds"]["scores"][task][0] == pytest.approx(mean)
+    first = told["comparisons"][0]
+    assert (told["main"], first["a"]) == ("masters", "masters")
 
 
 def test_a_vector_image_is_not_served_as_one():
@@ -193,7 +219,10 @@ def shown(chrome):
 
 def test_every_figure_is_drawn_and_has_a_table(opened):
     names = opened.execute_script("return [...document.querySelectorAll('.canvas')].map((one) => one.dataset.figure)")
-    assert set(names) == {"average", "difference", "stages", "suite", "states", "training"}
+    assert set(names) == {
+        "average", "difference", "stages", "suite", "ablation", "states",
+        "training", "training-loss", "training-rewards",
+    }  # fmt: skip
     for name in names:
         opened.execute_script("document.querySelector(`[data-figure=${arguments[0]}]`).scrollIntoView()", name)
         until(opened, f"document.querySelector('[data-figure={name}] .main-svg') !== null")

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness import interrupt
 from harness.api import HarnessError, Model, Stage
+from harness.memory import peak_memory
 from harness.models.hf import open_model
 from trainers.checkpoints import Places, Position, States, damaged, recipe_key, write_json, write_whole
 from trainers.context import Context
@@ -286,7 +287,7 @@ class _Training:
             "tokens": outcome.tokens, "seconds": round(outcome.seconds, 4),
             "tokens_per_second": round(outcome.tokens / max(outcome.seconds, 1e-9), 1),
             "by_source": by_source(rewards),
-            "advantage": advantage_stats([part.advantage for part in rewards]),
+            "advantage": advantage_stats([part.advantage for part in rewards]), "memory": peak_memory(),
         }  # fmt: skip
         log.write(record)
         if self._recipe.train.trackers:

@@ -219,17 +219,17 @@ def _show_usage(usage: Mapping[str, Mapping[str, float]], console: Console) -> N
 
 
 def _compare(folder: Path, methods: Sequence[str]) -> Path:
-    """Write comparison.md: the last method against every other whose budget is the same."""
-    from harness.compare import Refused, compare_sides, read_sides
+    """Write comparison.md: Masters (else the last method) against every other whose budget is the same."""
+    from harness.compare import Refused, compare_sides, main_method, read_sides
     from harness.report.comparison import markdown
 
-    sides = read_sides([folder])
+    sides, mine = read_sides([folder]), main_method(methods)
     parts = []
-    for other in methods[:-1]:
+    for other in (method for method in methods if method != mine):
         try:
-            parts.append(markdown(compare_sides(sides, methods[-1], other)))
+            parts.append(markdown(compare_sides(sides, mine, other)))
         except Refused as refused:
-            parts.append(f"### {methods[-1]} against {other}\n\nNot compared: {refused.message}\n")
+            parts.append(f"### {mine} against {other}\n\nNot compared: {refused.message}\n")
     out = folder / "comparison.md"
     out.write_text("\n".join(parts))
     return out

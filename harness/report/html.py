@@ -24,7 +24,7 @@ from harness.report.samples import Items
 from harness.report.summary import summarise_run
 
 _MEGABYTE = 1_000_000
-_SCRIPTS = ("data.js", "figures.js", "charts.js", "tables.js", "browser.js", "page.js")
+_SCRIPTS = ("data.js", "figures.js", "charts.js", "tables.js", "training.js", "browser.js", "page.js")
 _PAGE = files("harness.report") / "page"
 
 Pairs = Sequence[tuple[str, str]] | None

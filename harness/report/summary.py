@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-from harness.api import HarnessError, Metrics
-from harness.compare import Side, compare_sides, methods_of, read_sides
-from harness.report.common_items import on_common_items
+from harness.ablate import Gain, gains
+from harness.api import HarnessError
+from harness.compare import Side, compare_sides, main_method, methods_of, read_sides
 from harness.report.comparison import notes, records
-from harness.report.entries import Entry, counted
-from harness.report.leaderboard import average, read
+from harness.report.leaderboard import read
+from harness.report.rows import page_rows
 from harness.report.samples import Items
 from harness.report.training_log import read_curves
 from harness.store import Result, Store
-from harness.suites import load_suites
 
 _PAIRS = 24  # pairs of sides that are compared unasked
 _RESAMPLES = 2000  # enough for the ends of a 95 % interval to within a tenth of its length
@@ -40,7 +38,9 @@ def summarise_run(items: Items, pairs: Sequence[tuple[str, str]] | None) -> dict
     sides = read_sides([folder])
     wanted = default_pairs(sides, [e.who["model"] for e in board.entries]) if pairs is None else list(pairs)
     columns = list(dict.fromkeys((r.cell.model, r.cell.protocol, r.cell.judge) for r in results))
-    last = _last_stages(results)
+    with Store(folder, write=False) as store:
+        student = store.meta().get("recipe", {}).get("student", {}).get("model", "")
+        seen = gains(store, results)
     found: dict[str, Any] = finite(
         {
             "run": folder.resolve().name,
@@ -49,14 +49,14 @@ def summarise_run(items: Items, pairs: Sequence[tuple[str, str]] | None) -> dict
             "tasks": [{"name": name, "items": items.count(i)} for i, name in enumerate(items.tasks)],
             "benchmarks": list(board.benchmarks),
             "columns": [dict(zip(("model", "protocol", "judge"), column, strict=True)) for column in columns],
-            "rows": [
-                {**_row(entry, _stage_of(entry, results), last), "curve": curve}
-                for entry, curve in zip(board.entries, _curves(board.entries), strict=True)
-            ],
+            "rows": page_rows(board.entries, results, student),
             "cells": [_cell(r, items.tasks, columns) for r in results],
+            "gains": [_gain(gain) for gain in seen],
             "rules": _rules(folder),
             "sides": list(sides),
-            "comparisons": [compared(sides, a, b) for a, b in wanted],
+            "main": main_method(methods) if (methods := methods_of(sides)) else "",
+            "student": student,
+            "comparisons": sorted((compared(sides, a, b) for a, b in wanted), key=lambda told: "refused" in told),
             "training": read_curves(folder),
         }
     )
@@ -75,14 +75,14 @@ def compared(sides: Mapping[str, Side], a: str, b: str) -> dict[str, Any]:
 
 
 def default_pairs(sides: Mapping[str, Side], models: Sequence[str]) -> list[tuple[str, str]]:
-    """Each method against those before it and against the models that were not trained here; else the models."""
+    """Masters (else the last method) against the others and the untrained models, these among them; else the models."""
     methods = methods_of(sides)
     plain = [name for name in dict.fromkeys(models) if name in sides and not _stage(sides[name])]
-    earlier = [(new, old) for old, new in pairwise(methods)]
-    others = [(new, old) for i, new in enumerate(methods) for old in methods[:i]]
-    bases = list(product(reversed(methods), plain))
+    mine = main_method(methods) if methods else ""
+    against = [(mine, other) for other in [*reversed(methods), *plain] if mine and other != mine]
+    bases = [(method, name) for name in plain for method in methods]
     untrained = [(new, old) for i, new in enumerate(plain) for old in plain[:i]]
-    return list(dict.fromkeys([*reversed(earlier), *others, *bases, *untrained]))[:_PAIRS]
+    return list(dict.fromkeys([*against, *bases, *untrained]))[:_PAIRS]
 
 
 def finite(value: Any) -> Any:
@@ -96,56 +96,17 @@ def finite(value: Any) -> Any:
     return value
 
 
-# ---------------------------------------------------------------- rows
-
-
-def _row(entry: Entry, stage: Mapping[str, Any], last: Mapping[tuple[str, int], int]) -> dict[str, Any]:
-    kind = "model"
-    if "method" in stage:
-        kind = "final" if stage["index"] == last[stage["method"], stage["seed"]] else "stage"
-    elif stage:
-        kind = "teacher"
-    known = {name: stage[name] for name in ("method", "seed", "index", "teacher", "r", "budget") if name in stage}
-    return {
-        **entry.who,
-        "kind": kind,
-        "at": known,
-        "average": _numbers(entry.average) if entry.average else None,
-        "scores": {name: _numbers(metrics) for name, metrics in entry.metrics.items()},
-    }
-
-
-def _curves(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """What the curves over stages show of each row: scores over the items that all rows share."""
-    suites = load_suites()
-    tasks = suites.resolve("full").tasks
-    found = []
-    for metrics in on_common_items(entries):
-        mean = average(metrics, counted((task for task in tasks if task in metrics), suites.composites))
-        scores = {name: _numbers(one) for name, one in metrics.items()}
-        found.append({"average": _numbers(mean) if mean else None, "scores": scores})
-    return found
-
-
-def _numbers(metrics: Metrics) -> list[float]:
-    """Score, standard error and n."""
-    return [metrics.score, metrics.stderr, metrics.n]
-
-
-def _stage_of(entry: Entry, results: Sequence[Result]) -> Mapping[str, Any]:
-    return next((r.stage for r in results if r.cell.model == entry.who["model"]), {})
+# ---------------------------------------------------------------- parts
 
 
 def _stage(side: Side) -> Mapping[str, Any]:
     return next(iter(side.values()))[0].result.stage
 
 
-def _last_stages(results: Sequence[Result]) -> dict[tuple[str, int], int]:
-    last: dict[tuple[str, int], int] = {}
-    for stage in (r.stage for r in results if "method" in r.stage):
-        key = stage["method"], stage["seed"]
-        last[key] = max(stage["index"], last.get(key, 0))
-    return last
+def _gain(gain: Gain) -> dict[str, Any]:
+    d = gain.difference
+    return {"model": gain.model, "task": gain.task, "kind": gain.kind, "score": gain.score, "blind": gain.blind,
+            "gain": d.points, "low": d.low, "high": d.high}  # fmt: skip
 
 
 def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
@@ -163,6 +124,7 @@ def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str
         "inferred": result.inferred,
         "tokens": result.tokens,
         "seconds": result.seconds,
+        "memory": dict(result.memory),
         "groups": {f: {k: [g.score, g.n] for k, g in table.items()} for f, table in result.metrics.groups.items()},
     }
 

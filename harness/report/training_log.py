@@ -10,11 +10,14 @@ from typing import Any
 from harness.api import HarnessError
 
 _POINTS = 300
+_SUMMED = ("questions", "responses", "tokens", "seconds")
 
 
 def read_curves(folder: Path) -> list[dict[str, Any]]:
-    """The training logs (`train.jsonl`, a JSON object a step) below a run folder: name, steps, series by name.
+    """The training logs (`train.jsonl`, a JSON object a step) below a run folder.
 
+    Each has a name, its method, its steps, series by name, and totals (steps, questions, responses, tokens, seconds,
+    and the most memory) of what its steps say.
     Neighbouring steps are averaged where there are more than a few hundred. Numbers of an inner object get a name
     with slashes (`by_source/student/accuracy`). A last line that is not whole yet is left out; any other bad line is
     a HarnessError.
@@ -23,7 +26,10 @@ def read_curves(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob("*/*/train.jsonl")):
         records = _records(path)
         if records:
-            logs.append({"name": path.parent.relative_to(folder).as_posix(), **_curves(records)})
+            name = path.parent.relative_to(folder)
+            logs.append(
+                {"name": name.as_posix(), "method": name.parts[0], **_curves(records), "totals": _totals(records)}
+            )
     return logs
 
 
@@ -60,6 +66,12 @@ def _curves(records: list[dict[str, float]]) -> dict[str, Any]:
         "steps": [part[-1]["step"] for part in bins],
         "series": {name: [_mean([r[name] for r in part if name in r]) for part in bins] for name in names},
     }
+
+
+def _totals(records: list[dict[str, float]]) -> dict[str, float]:
+    sums = {name: sum(record.get(name, 0.0) for record in records) for name in _SUMMED if name in records[0]}
+    most = {name: max(r[name] for r in records if name in r) for name in records[-1] if name.startswith("memory/")}
+    return {"steps": len(records), **sums, **most}
 
 
 def _mean(values: list[float]) -> float | None:

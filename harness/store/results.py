@@ -26,7 +26,8 @@ class Result:
     `score_without_random` counts items that the protocol answered at random as wrong. `states` counts items by
     State; `inferred` of the `items` were answered by the model now, the rest came from the store. `code` hashes
     the rules, `data_sha256` the items, so that a finished task is known to be finished. `rules` counts items by the
-    rule that decided them; `gold_missed` those that scored 0 although the response states the gold.
+    rule that decided them; `gold_missed` those that scored 0 although the response states the gold. `memory` are the
+    bytes that the process (and the GPUs) held at most until then.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class Result:
     stage: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, int] = field(default_factory=dict)
     gold_missed: int = 0
+    memory: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:

@@ -199,13 +199,21 @@ function browser(run) {
   return (async () => {
     held = SERVED ? undefined : await part("embedded");
     if (held) byId("samples-held").textContent = heldText(run, held);
-    const first = mainColumns(run, 2);
-    [chosen.a, chosen.b] = first.length > 1 ? [first[1], first[0]] : [first[0] ?? 0, ""];
+    [chosen.a, chosen.b] = sideBySide(run);
     byId("samples-controls").addEventListener("submit", (event) => event.preventDefault());
     document.addEventListener("keydown", keys);
     controls();
     await refresh();
   })();
+}
+
+// What is seen first: the main method (or the last model) beside the untrained student (or the first).
+function sideBySide(run) {
+  const first = mainColumns(run, 100);
+  const methodOf = (place) => run.rows.find((row) => row.model === run.columns[place].model)?.method;
+  const mine = first.find((place) => run.main && methodOf(place) === run.main) ?? first.at(-1);
+  const other = first.find((place) => run.columns[place].model === run.student) ?? first[0];
+  return mine === other ? [mine ?? 0, ""] : [mine, other];
 }
 
 function heldText(run, held) {

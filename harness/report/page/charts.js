@@ -3,12 +3,18 @@
 const half = (numbers) => 1.96 * (numbers[1] ?? 0);
 const rowName = (run, row) => {
   const several = new Set(run.columns.map((column) => column.protocol + column.judge)).size > 1;
-  return several ? `${row.model} · ${row.protocol} · ${row.judge}` : row.model;
+  const name = row.shown ?? row.model;
+  return several ? `${name} · ${row.protocol} · ${row.judge}` : name;
 };
+// Models that were not trained here, and each method once.
 const mainRows = (run) => {
-  const found = run.rows.filter((row) => row.kind === "model" || row.kind === "final");
+  const found = run.rows.filter((row) => row.kind === "model" || row.kind === "method");
+  const order = run.rows.map((row) => row.method).filter(Boolean);
+  found.sort((a, b) => (a.kind === b.kind ? order.indexOf(a.method) - order.indexOf(b.method) : a.kind === "model" ? -1 : 1));
   return found.length ? found : run.rows;
 };
+// The method that the others are compared with has the first colour everywhere, models that were not trained here grey ones.
+const shadeOf = (run, method, place) => colour(method === run.main ? 0 : 1 + (place % (COLOURS.length - 2)));
 const show = (id) => { byId(id).hidden = false; };
 
 function averages(run) {
@@ -19,7 +25,7 @@ function averages(run) {
       type: "scatter", mode: "markers", x: rows.map((row) => row.average[0]),
       y: rows.map((row) => label(rowName(run, row))),
       error_x: { type: "data", array: rows.map((row) => half(row.average)), color: css("--soft") },
-      marker: { size: 10, color: rows.map((row) => colour(row.kind === "final" ? 0 : 8)) },
+      marker: { size: 10, color: rows.map((row) => colour(row.kind === "model" ? 8 : row.method === run.main ? 0 : 2)) },
       hovertemplate: "%{y}: %{x:.2f}<extra></extra>",
     }],
     layout: { height: 60 + 26 * rows.length, xaxis: { title: { text: "average score, %" } }, yaxis: { type: "category" } },
@@ -80,8 +86,8 @@ function forest(found) {
       customdata: rows.map((row) => `${signed(row.low)} to ${signed(row.high)}, p ${number(row.p_holm, 3)}`),
       hovertemplate: "%{y}: %{x:+.2f} points (%{customdata})<extra></extra>",
     }],
-    layout: { height: 80 + 24 * rows.length, yaxis: { type: "category" },
-              xaxis: { title: { text: `points, ← ${label(found.b)} better · ${label(found.a)} better →` }, zeroline: true } },
+    layout: { height: 96 + 24 * rows.length, yaxis: { type: "category" },
+              xaxis: { title: { text: `points, right of 0:<br>${label(found.a)} better` }, zeroline: true } },
     says: `Difference ${found.a} minus ${found.b}: overall ${signed(overall.difference)} points, from ` +
       `${signed(overall.low)} to ${signed(overall.high)}`,
     head: ["benchmark", found.a, found.b, "difference", "95 % interval", "p (Holm)", "won-lost"],
@@ -93,19 +99,22 @@ function forest(found) {
 // ---------------------------------------------------------------- suite
 
 function suite(run) {
-  const rows = mainRows(run).slice(0, 12);
   if (run.benchmarks.length < 3) return;
+  const all = mainRows(run), isFirst = (row) => row.kind === "model" || row.method === run.main;
+  const rows = [...all.filter(isFirst), ...all.filter((row) => !isFirst(row))].slice(0, 20);
+  const seen = rows.length <= 5 ? rows.length : rows.filter(isFirst).length || rows.length;  // the others wait in the legend
   show("suite");
   const names = run.benchmarks;
   // Side by side within a benchmark, so that intervals do not hide one another.
-  const at = (place) => names.map((_, index) => index + (0.6 * (place - (rows.length - 1) / 2)) / rows.length);
+  const at = (place) => names.map((_, index) => index + (0.6 * (place - (seen - 1) / 2)) / rows.length);
   figure("suite", () => ({
     traces: rows.map((row, place) => ({
       type: "scatter", mode: "lines+markers", name: label(rowName(run, row)), connectgaps: true, x: at(place),
-      y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: faint(colour(place), 0.45), width: 1.5 },
-      marker: { color: colour(place), size: 7 }, text: names.map(label),
+      visible: place < seen ? true : "legendonly",
+      y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: faint(shadeOf(run, row.method, place), 0.45), width: 1.5 },
+      marker: { color: shadeOf(run, row.method, place), size: 7 }, text: names.map(label),
       error_y: { type: "data", array: names.map((name) => (row.scores[name] ? half(row.scores[name]) : 0)), width: 0,
-                 thickness: 1.2, color: faint(colour(place), 0.5) },
+                 thickness: 1.2, color: faint(shadeOf(run, row.method, place), 0.5) },
       hovertemplate: "%{text}: %{y:.1f}<extra>%{fullData.name}</extra>",
     })),
     layout: { height: 460, yaxis: { title: { text: "score, %" } },
@@ -130,35 +139,33 @@ function stages(run) {
   draw("");
 }
 
+const FIRST_SHOWN = ["masters", "mask-only", "naive-kd"];  // the other methods wait in the legend
+
 function stageCurves(run, trained, benchmark) {
   // over the items that all rows share: stages between are often evaluated on fewer
   const numbers = (row) => (benchmark ? row.curve.scores[benchmark] : row.curve.average);
   const traces = [], rows = [];
   const last = Math.max(...trained.map((row) => row.at.index));
-  [...new Set(trained.map((row) => row.at.method))].forEach((method, place) => {
-    const points = [];
-    for (let index = 0; index <= last; index++) {
-      const here = trained.filter((row) => row.at.method === method && row.at.index === index).map(numbers).filter(Boolean);
-      if (!here.length) continue;
-      const scores = here.map((one) => one[0]), middle = mean(scores);
-      const spread = scores.length > 1
-        ? 2 * Math.sqrt(mean(scores.map((score) => (score - middle) ** 2)) / (scores.length - 1)) : half(here[0]);
-      points.push([index + 1, middle, spread, scores.length]);
-      rows.push([method, index + 1, number(middle), number(spread), scores.length]);
-    }
-    const x = points.map((point) => point[0]), shade = colour(place);
-    const edges = [...points.map((p) => p[1] + p[2]), ...points.toReversed().map((p) => p[1] - p[2])];
-    traces.push({ type: "scatter", mode: "lines", x: [...x, ...x.toReversed()], y: edges, fill: "toself", hoverinfo: "skip",
-                  fillcolor: faint(shade, 0.16), line: { width: 0 }, showlegend: false, legendgroup: method });
-    traces.push({ type: "scatter", mode: "lines+markers", name: label(method), legendgroup: method, x,
-                  y: points.map((point) => point[1]), line: { color: shade, width: 2.5 }, marker: { size: 7 },
+  const methods = [...new Set(trained.map((row) => row.at.method))];
+  const few = methods.length <= 3 || !methods.some((method) => FIRST_SHOWN.includes(method));
+  methods.forEach((method, place) => {
+    const points = stagePoints(trained.filter((row) => row.at.method === method), last, numbers);
+    rows.push(...points.map((point) => [method, point.stage, number(point.score), point.band === null ? "–" : number(point.band), point.seeds]));
+    const visible = few || FIRST_SHOWN.includes(method) ? true : "legendonly";
+    const banded = points.filter((point) => point.band !== null);
+    const x = banded.map((point) => point.stage), shade = shadeOf(run, method, place);
+    const edges = [...banded.map((p) => p.score + p.band), ...banded.toReversed().map((p) => p.score - p.band)];
+    traces.push({ type: "scatter", mode: "lines", x: [...x, ...x.toReversed()], y: edges, fill: "toself", hoverinfo: "skip", visible,
+                  fillcolor: faint(shade, 0.12), line: { width: 0 }, showlegend: false, legendgroup: method });
+    traces.push({ type: "scatter", mode: "lines+markers", name: label(method), legendgroup: method, x: points.map((point) => point.stage),
+                  visible, y: points.map((point) => point.score), line: { color: shade, width: 2.5 }, marker: { size: 7 },
                   hovertemplate: "stage %{x}: %{y:.2f}<extra>%{fullData.name}</extra>" });
   });
   run.rows.filter((row) => row.kind === "model" && numbers(row)).forEach((row, place) => {
     const score = numbers(row)[0];
     traces.push({ type: "scatter", mode: "lines", name: label(rowName(run, row)), x: [0.8, last + 1.2], y: [score, score],
                   line: { dash: "dash", width: 1.5, color: colour(8 - place) }, hovertemplate: "%{y:.2f}<extra>%{fullData.name}</extra>" });
-    rows.push([rowName(run, row), "", number(score), number(half(numbers(row))), 1]);
+    rows.push([rowName(run, row), "", number(score), "", ""]);
   });
   const masked = maskedTeachers(run, trained, numbers);
   if (masked.length) {
@@ -168,9 +175,24 @@ function stageCurves(run, trained, benchmark) {
   }
   return {
     traces, rows, head: ["method or model", "stage", "score", "±", "seeds"],
-    layout: { height: 430, yaxis: { title: { text: `${benchmark || "average"}, %` } }, xaxis: stageAxis(trained, last) },
+    layout: { height: 450, yaxis: { title: { text: `${benchmark || "average"}, %` } }, xaxis: stageAxis(trained, last) },
     says: `Score by stage on ${benchmark || "average"}`,
   };
+}
+
+// Mean over the seeds of a method after each stage, and half a band around it: two standard errors over the seeds, or for
+// one seed the 95 % interval of its gain over the untrained student on the same items.
+function stagePoints(rows, last, numbers) {
+  const points = [];
+  for (let index = 0; index <= last; index++) {
+    const here = rows.filter((row) => row.at.index === index).map(numbers).filter(Boolean);
+    if (!here.length) continue;
+    const scores = here.map((one) => one[0]), score = mean(scores);
+    const gain = here[0][3] === null ? null : 1.96 * here[0][3];
+    const band = scores.length > 1 ? 2 * Math.sqrt(mean(scores.map((one) => (one - score) ** 2)) / (scores.length - 1)) : gain;
+    points.push({ stage: index + 1, score, band, seeds: scores.length });
+  }
+  return points;
 }
 
 // What the student of each stage learned from, where that was evaluated: [stage, score, name].
@@ -183,7 +205,8 @@ function maskedTeachers(run, trained, numbers) {
     const teacher = named(row);
     if (teacher && numbers(teacher)) seen.set(row.at.index + 1, [row.at.index + 1, numbers(teacher)[0], teacher.model]);
   }
-  return [...seen.values()].sort((a, b) => a[0] - b[0]);
+  const any = run.rows.some((row) => row.kind === "teacher");  // else only the whole teachers are known, which are lines
+  return any ? [...seen.values()].sort((a, b) => a[0] - b[0]) : [];
 }
 
 // Stage numbers, with teacher and mask ratio where the stages say them.
@@ -192,9 +215,9 @@ function stageAxis(trained, last) {
   const text = places.map((index) => {
     const row = trained.find((one) => one.at.index === index && one.at.r > 0) ?? trained.find((one) => one.at.index === index);
     const teacher = row?.at.teacher ? String(row.at.teacher).split("/").at(-1) : "";
-    return `${index + 1}` + (teacher ? `<br>${label(teacher)}<br>r ${row.at.r}` : "");
+    return `${index + 1}` + (teacher ? `<br>${label(teacher)}<br>r = ${row.at.r}` : "");
   });
-  return { title: { text: "stage" }, tickvals: places.map((index) => index + 1), ticktext: text };
+  return { title: { text: "stage, its teacher and mask ratio", standoff: 14 }, tickvals: places.map((index) => index + 1), ticktext: text };
 }
 
 // ---------------------------------------------------------------- protocols
@@ -227,4 +250,39 @@ function protocols(run) {
   });
   byId("protocols-controls").replaceChildren(choice("model", models, models[0], draw));
   draw(models[0]);
+}
+
+// ---------------------------------------------------------------- ablation
+
+const KIND_NAMES = { blank: "grey images", shuffle: "swapped images", blur: "blurred images" };
+
+function ablation(run) {
+  const pairs = [...new Set(run.gains.map((gain) => JSON.stringify([gain.model, gain.kind])))].map((one) => JSON.parse(one));
+  if (!pairs.length) return;
+  show("ablation");
+  const draw = (place) => {
+    const [model, kind] = pairs[place];
+    const gains = run.gains.filter((gain) => gain.model === model && gain.kind === kind);
+    const middle = (name) => mean(gains.map((gain) => gain[name]));
+    const rows = gains.toReversed();
+    const dots = (name, title, shade, symbol) => ({
+      type: "scatter", mode: "markers", name: title, x: rows.map((gain) => gain[name]), y: rows.map((gain) => label(gain.task)),
+      marker: { size: 10, color: shade, symbol }, hovertemplate: "%{y}: %{x:.1f}<extra>%{fullData.name}</extra>",
+    });
+    figure("ablation", () => ({
+      traces: [
+        ...rows.map((gain) => ({ type: "scatter", mode: "lines", x: [gain.blind, gain.score], y: [label(gain.task), label(gain.task)],
+                                 line: { width: 3, color: gain.low > 0 ? css("--good") : gain.high < 0 ? css("--bad") : css("--line") },
+                                 hoverinfo: "skip", showlegend: false })),
+        dots("blind", `blind (${KIND_NAMES[kind]})`, colour(8), "circle-open"), dots("score", "with its images", colour(0), "circle"),
+      ],
+      layout: { height: 110 + 24 * rows.length, xaxis: { title: { text: "score, %" } }, yaxis: { type: "category" } },
+      says: `Scores of ${model} with its images and with ${KIND_NAMES[kind]}`,
+      head: ["benchmark", "score", "blind", "visual gain", "95 % interval"],
+      rows: [...gains.map((gain) => [gain.task, number(gain.score), number(gain.blind), signed(gain.gain), `${signed(gain.low)} to ${signed(gain.high)}`]),
+             [`average of ${gains.length}`, number(middle("score")), number(middle("blind")), signed(middle("gain")), ""]],
+    }));
+  };
+  byId("ablation-controls").replaceChildren(choice("model", pairs.map(([model, kind], place) => [place, `${model}, ${KIND_NAMES[kind]}`]), 0, draw));
+  draw(0);
 }

@@ -9,7 +9,7 @@ addEventListener("unhandledrejection", (event) => failed(event.reason));
 
 part("summary").then(async (run) => {
   const items = browser(run);
-  for (const draw of [averages, differences, stages, suite, categories, protocols, audit, cost, training]) draw(run);
+  for (const draw of [averages, differences, stages, suite, categories, protocols, ablation, audit, cost, training]) draw(run);
   byId("nav").append(...[...document.querySelectorAll("section")].filter((section) => !section.hidden)
     .map((section) => make("a", { href: `#${section.id}` }, section.dataset.title)));
   await items;

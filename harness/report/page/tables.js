@@ -2,15 +2,24 @@
 
 const STATE_NAMES = ["scored", "unparsed", "truncated", "refused", "judge_failed", "error"];
 const SHADES = { scored: 2, unparsed: 1, truncated: 4, refused: 5, judge_failed: 3, error: 6 };  // places in COLOURS
-const columnName = (run, place) => rowName(run, run.columns[place]);
+// A column is called as its row is: by its method where that has one seed.
+const columnName = (run, place) => {
+  const column = run.columns[place];
+  const row = run.rows.find((one) => one.kind === "method" && one.model === column.model);
+  return rowName(run, { ...column, shown: row?.shown });
+};
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const whole = (value) => Math.round(value).toLocaleString("en");
 
-// Columns of the rows that a reader looks at first, at most `most`.
+// Columns of the models that a reader looks at first, at most `most`: of a method the last stage of its first seed.
 function mainColumns(run, most) {
-  const wanted = new Set(mainRows(run).map((row) => JSON.stringify([row.model, row.protocol, row.judge])));
-  return run.columns.map((_, place) => place)
-    .filter((place) => wanted.has(JSON.stringify(Object.values(run.columns[place])))).slice(0, most);
+  const first = run.rows.filter((row) => row.kind === "model" || row.kind === "method" || row.kind === "final")
+    .filter((row, _, rows) => row.kind !== "final" || rows.find((one) => one.kind === "final" && one.method === row.method
+      && one.protocol === row.protocol && one.judge === row.judge) === row);
+  const key = (row) => JSON.stringify([row.model, row.protocol, row.judge]);
+  const wanted = new Set(first.map(key));
+  const found = run.columns.map((_, place) => place).filter((place) => wanted.has(key(run.columns[place])));
+  return (found.length ? found : run.columns.map((_, place) => place)).slice(0, most);
 }
 
 function categories(run) {
@@ -18,7 +27,7 @@ function categories(run) {
     .filter((task) => run.cells.some((cell) => cell.task === task && Object.keys(cell.groups).length));
   if (!having.length) return;
   show("categories");
-  const columns = mainColumns(run, 12);
+  const columns = mainColumns(run, 20);
   const draw = (task) => {
     const cells = columns.map((column) => run.cells.find((cell) => cell.column === column && cell.task === Number(task))).filter(Boolean);
     const facets = [...new Set(cells.flatMap((cell) => Object.keys(cell.groups)))];
@@ -39,7 +48,7 @@ function audit(run) {
   const columns = run.columns.map((_, place) => place);
   const count = (column, state) => sum(run.cells.filter((cell) => cell.column === column).map((cell) => cell.states[state] ?? 0));
   const items = (column) => sum(run.cells.filter((cell) => cell.column === column).map((cell) => cell.items));
-  const shown = (mainColumns(run, 40).length ? mainColumns(run, 40) : columns).toReversed();
+  const shown = mainColumns(run, 40).toReversed();
   const used = STATE_NAMES.filter((state) => columns.some((column) => count(column, state)));
   figure("states", () => ({
     traces: used.map((state) => ({
@@ -67,37 +76,37 @@ function audit(run) {
   draw(first);
 }
 
+// ---------------------------------------------------------------- cost
+
+const memory = (bytes) => (bytes ? `${number(bytes / 2 ** 20, 0)} MiB` : "–");
+const highest = (values) => Math.max(0, ...values);
+
 function cost(run) {
-  const rows = run.columns.map((_, column) => {
+  const row = (column) => {
     const cells = run.cells.filter((cell) => cell.column === column && cell.inferred);
     const [items, tokens, seconds] = ["inferred", "tokens", "seconds"].map((name) => sum(cells.map((cell) => cell[name])));
     const rate = (value) => (seconds > 0 ? number(value / seconds) : "–");
-    return [columnName(run, column), whole(items), whole(tokens), items ? number(tokens / items) : "–", number(seconds), rate(items), rate(tokens)];
-  });
-  byId("cost-table").replaceChildren(
-    table(["model", "items answered", "tokens", "tokens an item", "seconds", "items/s", "tokens/s"], rows));
+    const peak = (name) => memory(highest(cells.map((cell) => cell.memory[name] ?? 0)));
+    return [columnName(run, column), whole(items), whole(tokens), items ? number(tokens / items) : "–", number(seconds), rate(items),
+            rate(tokens), peak("process"), peak("gpu")];
+  };
+  const head = ["model", "items answered", "tokens", "tokens an item", "seconds", "items/s", "tokens/s", "peak memory", "peak of GPUs"];
+  const main = mainColumns(run, 40);
+  const rest = run.columns.map((_, place) => place).filter((place) => !main.includes(place));
+  byId("cost-table").replaceChildren(make("h3", {}, "Answering"), table(head, main.map(row)),
+    ...(rest.length ? [make("details", {}, make("summary", {}, `${rest.length} more: earlier stages, other seeds, masked teachers`),
+                            table(head, rest.map(row)))] : []));
+  if (run.training.length) byId("cost-table").append(make("h3", {}, "Training"), trainingCost(run));
 }
 
-// ---------------------------------------------------------------- training
-
-function training(run) {
-  if (!run.training.length) return;
-  show("training");
-  const names = [...new Set(run.training.flatMap((log) => Object.keys(log.series)))];
-  const draw = (name) => figure("training", () => {
-    const logs = run.training.filter((log) => log.series[name]);
-    return {
-      traces: logs.map((log, place) => ({
-        type: "scatter", mode: "lines", name: label(log.name), x: log.steps, y: log.series[name], connectgaps: true,
-        line: { color: colour(place), width: 1.6 }, hovertemplate: "step %{x}: %{y:.4g}<extra>%{fullData.name}</extra>",
-      })),
-      layout: { height: 380, xaxis: { title: { text: "step" } }, yaxis: { title: { text: label(name) } } },
-      says: `${name} over the steps of ${logs.length} trainings`,
-      head: ["training", "steps", "first", "last"],
-      rows: logs.map((log) => [log.name, whole(log.steps.at(-1) + 1), number(log.series[name][0], 4), number(log.series[name].at(-1), 4)]),
-    };
-  });
-  const first = names.includes("loss") ? "loss" : names[0];
-  byId("training-controls").replaceChildren(choice("curve", names, first, draw));
-  draw(first);
+function trainingCost(run) {
+  const head = ["method", "seeds", "steps", "questions", "responses", "tokens", "seconds", "responses/s", "tokens/s", "peak memory", "peak of GPUs"];
+  return table(head, trainings(run).map((method) => {
+    const logs = run.training.filter((log) => log.method === method);
+    const total = (name) => sum(logs.map((log) => log.totals[name] ?? 0));
+    const peak = (name) => memory(highest(logs.map((log) => log.totals[`memory/${name}`] ?? 0)));
+    const rate = (name) => (total("seconds") > 0 ? number(total(name) / total("seconds")) : "–");
+    return [method, String(logs.length), ...["steps", "questions", "responses", "tokens"].map((name) => whole(total(name))),
+            number(total("seconds")), rate("responses"), rate("tokens"), peak("process"), peak("gpu")];
+  }));
 }
