@@ -218,6 +218,21 @@ def test_many_models_and_protocols_still_fit() -> None:
     assert "evil\\x1b[2J" in printed(result("evil\x1b[2J", skipped_rows=1))
 
 
+def test_trained_models_are_named_by_method_and_remarks_of_many_models_share_a_line() -> None:
+    def trained(method: str, seed: int = 0) -> Result:
+        stage = {"method": method, "seed": seed, "index": 3, "last": True}
+        return result(f"{method}/s{seed}/3-large-r0.00", scores=(1,) * 100, stage=stage, random=1)
+
+    methods = ["sft", "naive-kd", "mask-only", "masters"]
+    lines = printed(*(trained(m) for m in methods), width=80).splitlines()
+    assert lines[0].split() == ["task", "n", *methods]
+    assert lines[1].split() == ["chartqa", "100", *["100.00"] * 4]  # standard errors do not fit
+    assert "standard errors" in lines[2] + lines[3]
+    (line,) = [line for line in lines if "at random" in line]
+    assert line == f"chartqa · 4 models: the protocol answered 1 of 100 items at random ({', '.join(methods)})"
+    assert printed(trained("sft"), trained("sft", 1)).splitlines()[0].split() == ["task", "n", "sft", "s0", "sft", "s1"]
+
+
 def test_what_a_reader_must_know_stands_below() -> None:
     shown = printed(
         result(scores=(1,) * 100, states={"scored": 96, "unparsed": 3, "truncated": 1}, skipped_rows=2, edition="hub"),

@@ -18,7 +18,8 @@ from harness.suites import load_suites
 
 _SHARE_SHOWN = 0.01  # a state that is not `scored` is named below the table when it has more than this share
 _ALWAYS = (State.JUDGE_FAILED, State.ERROR)  # named however few they are
-_CELL, _FIRST = 18, 32  # columns of the terminal for a model and for the task with its n
+_FIRST = 32  # columns of the terminal for the task with its n
+_CELL, _NARROW = 18, 11  # for a model: with its standard error, and without it, which is how many models fit
 _MEANING = {
     State.UNPARSED: "no rule could read the response",
     State.TRUNCATED: "cut at the token limit",
@@ -33,41 +34,50 @@ class _Column(NamedTuple):
     protocol: str
     judge: str
 
+    @classmethod
+    def of(cls, result: Result) -> _Column:
+        """The column of a result."""
+        return cls(result.cell.model, result.cell.protocol, result.cell.judge)
+
 
 def print_results(results: Sequence[Result], console: Console) -> None:
-    """Print scores in percent ± standard error, one column a model (a further table where they do not fit).
+    """Print scores in percent ± standard error, one column a model; where they do not fit, without the errors, and
+    in a further table where that does not fit either. A trained model's column is named after its method.
 
     Below: edition, protocol, judge, and an audit: states above 1 %, skipped rows, items answered at random.
     """
     if not results:
         console.print("no results yet")
         return
-    cells = {(_Column(r.cell.model, r.cell.protocol, r.cell.judge), r.cell.task): r for r in results}
+    cells = {(_Column.of(r), r.cell.task): r for r in results}
     columns = list(dict.fromkeys(column for column, _ in cells))
     tasks = list(dict.fromkeys(task for _, task in cells))
-    fit = max(1, (console.width - _FIRST) // _CELL)
+    headings = _headings(results)
+    errors = len(columns) * _CELL <= console.width - _FIRST or len(columns) == 1
+    fit = max(1, (console.width - _FIRST) // (_CELL if errors else _NARROW))
     for start in range(0, len(columns), fit):
-        console.print(_table(columns[start : start + fit], columns, tasks, cells))
-    for line in _notes(results):
+        console.print(_table(columns[start : start + fit], headings, tasks, cells, errors))
+    for line in _notes(results, errors):
         console.print(line, soft_wrap=True)
 
 
 def _table(
-    shown: Sequence[_Column], all_: Sequence[_Column], tasks: Sequence[str],
-    cells: Mapping[tuple[_Column, str], Result],
+    shown: Sequence[_Column], headings: Mapping[_Column, str], tasks: Sequence[str],
+    cells: Mapping[tuple[_Column, str], Result], errors: bool,
 ) -> Table:  # fmt: skip
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), title_justify="left")
     table.add_column("task", no_wrap=True)
     table.add_column("n", justify="right")
     for column in shown:
-        table.add_column(Text(_heading(column, all_)), justify="right", overflow="fold")
+        table.add_column(Text(headings[column]), justify="right", overflow="fold")
     for task in tasks:
         row = [cells.get((column, task)) for column in shown]
-        best = max((r.metrics.score for r in row if r), default=math.nan)
-        compared = sum(r is not None for r in row) > 1
+        every = [result.metrics.score for (_, of), result in cells.items() if of == task]
+        best, compared = max(every), len(every) > 1
         sizes = {r.metrics.n for r in row if r}
         n = f"{min(sizes)}-{max(sizes)}" if len(sizes) > 1 else f"{min(sizes, default='')}"
-        table.add_row(task, n, *(_score(r, compared and r.metrics.score == best) if r else Text("-") for r in row))
+        scores = (_score(r, compared and r.metrics.score == best, errors) if r else Text("-") for r in row)
+        table.add_row(task, n, *scores)
     if sum(":" not in task for task in tasks) > 1:
         table.add_section()
         table.add_row(*_average_row(shown, tasks, cells), style="bold")
@@ -96,51 +106,84 @@ def _average_row(
     yield from ("-" if m is None else f"{m[0]:.2f}" + ("" if same else f" (of {m[1]})") for m in means)
 
 
-def _heading(column: _Column, all_: Sequence[_Column]) -> str:
-    """The model, and protocol and judge where the table has several."""
-    parts = [plain(column.model)]
-    if len({c.protocol for c in all_}) > 1:
-        parts.append(column.protocol)
-    if len({c.judge for c in all_}) > 1:
-        parts.append(f"judge {column.judge}")
-    return "\n".join(parts)
+def _headings(results: Sequence[Result]) -> dict[_Column, str]:
+    """The model, or the method that trained it, and what else tells the columns apart: seed, stage, protocol, judge."""
+    stages = {_Column.of(r): r.stage if "method" in r.stage else {} for r in results}
+    trained = [stage for stage in stages.values() if stage]
+    seeds = len({stage["seed"] for stage in trained}) > 1
+    several = len({(stage["method"], stage["seed"]) for stage in trained}) < len(
+        {c.model for c, s in stages.items() if s}
+    )
+    found = {}
+    for column, stage in stages.items():
+        name = stage["method"] + (f" s{stage['seed']}" if seeds else "") if stage and not several else column.model
+        parts = [plain(name)]
+        if len({c.protocol for c in stages}) > 1:
+            parts.append(column.protocol)
+        if len({c.judge for c in stages}) > 1:
+            parts.append(f"judge {column.judge}")
+        found[column] = "\n".join(parts)
+    return found
 
 
-def _score(result: Result, best: bool) -> Text:
+def _score(result: Result, best: bool, with_error: bool) -> Text:
     text = Text(f"{result.metrics.score:.2f}", "bold green" if best else "")
     error = result.metrics.stderr
-    text.append("" if math.isnan(error) else f" ± {error:.2f}", "dim")
+    text.append("" if math.isnan(error) or not with_error else f" ± {error:.2f}", "dim")
     return text
 
 
 # ---------------------------------------------------------------- below the table
 
 
-def _notes(results: Sequence[Result]) -> Iterator[Text]:
-    editions = _listed(r.edition for r in results)
-    line = f"percent ± standard error · data {editions} · protocol {_listed(r.cell.protocol for r in results)}"
+def _notes(results: Sequence[Result], with_errors: bool) -> Iterator[Text]:
+    errors = [r.metrics.stderr for r in results if not math.isnan(r.metrics.stderr)]
+    unit = "percent ± standard error" if with_errors else "percent"
+    if not with_errors and errors:
+        unit += f" (standard errors {min(errors):.1f} to {max(errors):.1f}: leaderboard.csv has them)"
+    line = f"{unit} · data {_listed(r.edition for r in results)} · protocol {_listed(r.cell.protocol for r in results)}"
     yield Text(f"{line} · judge {_listed(r.cell.judge for r in results)}", "dim")
     if any(r.edition.startswith("mini") for r in results):
         yield Text("mini: items drawn by code; these scores say nothing about the real benchmarks", "yellow")
     for task, metric in {r.cell.task: headline for r in results if (headline := _foreign_metric(r))}.items():
         yield Text(f"{task}: {metric}, in the framework's own scale unless it is a share of items", "dim")
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    headings = {column: " ".join(name.split()) for column, name in _headings(results).items()}
     for result in results:
-        where = f"{result.cell.task} · {plain(result.cell.model)}: "
-        if result.skipped_rows:
-            yield Text(f"{where}{result.skipped_rows} bad rows of the data were skipped", "yellow")
-        if result.random:
-            drawn = f"the protocol answered {result.random} of {result.items} items at random; "
-            scores = f"{result.metrics.score:.2f} with them, {result.score_without_random:.2f} counting them wrong"
-            yield Text(where + drawn + scores, "yellow")
-        for state, meaning in _MEANING.items():
-            count = result.states.get(state, 0)
-            if count > _SHARE_SHOWN * result.items or (count and state in _ALWAYS):
-                share = 100 * count / result.items
-                yield Text(f"{where}{share:.1f} % {state} ({count} of {result.items}: {meaning})", "yellow")
-        if result.gold_missed > _SHARE_SHOWN * result.items:
-            missed = f"{100 * result.gold_missed / result.items:.1f} % scored 0 although the response states the gold"
-            hint = f"{result.gold_missed} of {result.items}: `harness show RUN --audit`"
-            yield Text(f"{where}{missed} ({hint})", "yellow")
+        for kind, text in _remarks(result):
+            found.setdefault((result.cell.task, kind), []).append((headings[_Column.of(result)], text))
+    for (task, kind), those in found.items():
+        names = ", ".join(name for name, _ in those)
+        if len(those) == 1:
+            yield Text(f"{task} · {names}: {those[0][1]}", "yellow")
+        else:
+            yield Text(f"{task} · {len(those)} models: {kind} ({names})", "yellow")
+
+
+def _remarks(result: Result) -> Iterator[tuple[str, str]]:
+    """What a reader must know of one result: the kind, for a line that names several models, and the sentence."""
+    if result.skipped_rows:
+        rows = f"{result.skipped_rows} bad rows of the data were skipped"
+        yield rows, rows
+    if result.random:
+        drawn = f"the protocol answered {result.random} of {result.items} items at random"
+        scores = f"{result.metrics.score:.2f} with them, {result.score_without_random:.2f} counting them wrong"
+        yield drawn, f"{drawn}; {scores}"
+    for state, meaning in _MEANING.items():
+        count = result.states.get(state, 0)
+        if count > _SHARE_SHOWN * result.items or (count and state in _ALWAYS):
+            share = 100 * count / result.items
+            kind = (
+                f"above {100 * _SHARE_SHOWN:.0f} % {state}: {meaning}"
+                if state not in _ALWAYS
+                else f"{state}: {meaning}"
+            )
+            yield kind, f"{share:.1f} % {state} ({count} of {result.items}: {meaning})"
+    if result.gold_missed > _SHARE_SHOWN * result.items:
+        missed, hint = "scored 0 although the response states the gold", "`harness show RUN --audit`"
+        percent = 100 * result.gold_missed / result.items
+        count_of = f"{result.gold_missed} of {result.items}"
+        yield f"above {100 * _SHARE_SHOWN:.0f} % {missed}: {hint}", f"{percent:.1f} % {missed} ({count_of}: {hint})"
 
 
 def _foreign_metric(result: Result) -> str:
