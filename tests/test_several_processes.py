@@ -1,6 +1,8 @@
 """Training in two processes (gloo, CPU) against one: same losses, same masks, same bits after a kill."""
 
 import json
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -92,3 +94,16 @@ def test_a_cached_teacher_and_bf16_train_in_two_processes(models, tmp_path, engi
     one, two = (log(tmp_path / name, "mask-only-multi") for name in ("one", "two"))
     assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=0.05)
     assert {value.dtype for value in weights(tmp_path / "two", 1, "mask-only-multi").values()} == {torch.float32}
+
+
+@needs_deepspeed
+def test_a_teacher_in_pieces_is_masked_as_a_whole_one(models: Path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+               str(Path(__file__).with_name("several_masks.py")), str(models)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    found = json.loads(line.removeprefix("FOUND "))
+    assert len(found) == 10
+    for kind, one in found.items():
+        assert one == {"shapes": True, "different": [], "report": True, "fingerprint": True}, kind

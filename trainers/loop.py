@@ -306,8 +306,8 @@ class _Training:
         spec, context = plan.spec, self._context
         accelerator = context.accelerator
         folder = self._places.checkpoint(spec.index)
-        # Under ZeRO-3 only the main process gets the weights.
-        state = (accelerator.get_state_dict(self._model) or {}) if accelerator.num_processes > 1 else {}
+        # Of a module in pieces the main process gets the weights from all; every other has them itself.
+        state = (accelerator.get_state_dict(self._model) or {}) if self._sharding else {}
         weights = {name.removeprefix("model."): value for name, value in state.items()}
 
         def write(half: Path) -> None:
