@@ -75,6 +75,7 @@ class Bars:
             f"[green]done[/] {escape(plain(result.cell.model))}  {result.cell.task:<18} {result.metrics.score:6.2f}"
             f"  n={result.metrics.n}  {result.edition}",
             highlight=False,
+            soft_wrap=True,
         )
 
 
