@@ -62,11 +62,12 @@ class World:
 
 def overall(tasks, world, rng):
     """What `harness compare` says of the mean, or of the only task."""
+    equal = [1 / len(tasks)] * len(tasks)
     if world.seeds > 1:
         parts = [compare_seeds(pairs) for pairs in tasks]
-        return parts[0] if len(parts) == 1 else mean_over_tasks_and_seeds(parts)
+        return parts[0] if len(parts) == 1 else mean_over_tasks_and_seeds(parts, equal)
     parts = [compare(pairs[0], resamples=RESAMPLES, seed=rng.integers(1 << 62)) for pairs in tasks]
-    return parts[0] if len(parts) == 1 else mean_over_tasks(parts)
+    return parts[0] if len(parts) == 1 else mean_over_tasks(parts, equal)
 
 
 def row(title, number, sizes, **settings):

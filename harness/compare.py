@@ -20,6 +20,7 @@ from harness.stats.overall import Overall, mean_over_tasks, mean_over_tasks_and_
 from harness.stats.paired import Difference, Recovered, compare, gap_recovered, pair
 from harness.stats.seeds import SeededDifference, compare_seeds
 from harness.store import Result, Store
+from harness.suites import counted, load_suites, shares
 
 _MAIN = "masters"
 REFUSALS = ("items", "protocol", "judge", "budget")
@@ -63,12 +64,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`a` against `b` on all tasks that both have; `overall` is the unweighted mean over the tasks."""
+    """`a` against `b` on all tasks that both have.
+
+    `overall` is the difference of the `averages` of a and b, over `counted` benchmarks as the leaderboard counts them
+    (MMMU-Pro's two settings are one).
+    """
 
     a: str
     b: str
     rows: Sequence[Row]
     overall: Overall
+    averages: tuple[float, float]
+    counted: int
     warnings: Sequence[str]
 
 
@@ -174,7 +181,11 @@ def compare_sides(
         Row(r.task, r.score_a, r.score_b, r.difference, float(p), r.seeds, r.recovered)
         for r, p in zip(rows, adjusted, strict=True)
     ]
-    return Comparison(a, b, rows, _overall(rows, alpha), warnings)
+    composites = load_suites().composites
+    weights = shares(tasks, composites)
+    averages = (sum(weights[r.task] * r.score_a for r in rows), sum(weights[r.task] * r.score_b for r in rows))
+    overall = _overall(rows, [weights[row.task] for row in rows], alpha)
+    return Comparison(a, b, rows, overall, averages, len(counted(tasks, composites)), warnings)
 
 
 def _stream(seed: int, task: str) -> int:
@@ -241,9 +252,9 @@ def _same_budget(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return bool(tokens[1] <= _TOKEN_RATIO * tokens[0]) if tokens[0] else tokens[0] == tokens[1]
 
 
-def _overall(rows: Sequence[Row], alpha: float) -> Overall:
+def _overall(rows: Sequence[Row], weights: Sequence[float], alpha: float) -> Overall:
     """Mean over tasks, with the seeds where every task has them."""
     seeded = [row.seeds for row in rows if row.seeds]
     if len(seeded) == len(rows):
-        return mean_over_tasks_and_seeds(seeded, alpha=alpha)
-    return mean_over_tasks([row.difference for row in rows], alpha=alpha)
+        return mean_over_tasks_and_seeds(seeded, weights, alpha=alpha)
+    return mean_over_tasks([row.difference for row in rows], weights, alpha=alpha)

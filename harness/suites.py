@@ -120,6 +120,24 @@ def _known_task(name: str, others: Iterable[str] = ()) -> str:
     return name
 
 
+def counted(tasks: Iterable[str], composites: Mapping[str, Composite]) -> list[str]:
+    """What an average over the tasks counts: a composite whose parts are all there stands for them, once."""
+    names = list(tasks)
+    owner = {part: name for name, made in composites.items() if set(made.mean) <= set(names) for part in made.mean}
+    return list(dict.fromkeys(owner.get(name, name) for name in names))
+
+
+def shares(tasks: Iterable[str], composites: Mapping[str, Composite]) -> dict[str, float]:
+    """The weight of each task in such an average; they sum to 1."""
+    names = list(tasks)
+    whole = counted(names, composites)
+    found: dict[str, float] = {}
+    for name in whole:
+        parts = [name] if name in names else composites[name].mean
+        found |= {part: 1 / len(whole) / len(parts) for part in parts}
+    return found
+
+
 def load_suites(path: Path | None = None) -> Suites:
     """The suites of the installed packages and those of the user's YAML file, which win. Raises HarnessError."""
     suites: dict[str, Suite] = {}

@@ -4,11 +4,10 @@ import numpy as np
 
 from harness.compare import compare_sides, methods_of, read_sides
 from harness.report.comparison import markdown
-from harness.report.entries import counted
 from harness.report.leaderboard import Leaderboard, read
 from harness.report.seeds import over_seeds, seed_means
 from harness.store import Store
-from harness.suites import load_suites
+from harness.suites import counted, load_suites
 
 BASE, TEACHER = "embedded/student", "embedded/large"
 AGAINST = (BASE, "sft", "naive-kd", "mask-only", "naive-kd-multi", "mask-only-multi")

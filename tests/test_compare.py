@@ -9,6 +9,7 @@ from harness.api import HarnessError
 from harness.cli import main
 from harness.compare import compare_sides, methods_of, read_sides
 from harness.evaluation import Evaluator
+from harness.report.overview import overview
 from harness.store import Store
 
 
@@ -104,3 +105,41 @@ def test_the_verb_prints_every_form(run, form):
     assert result.exit_code == 0, result.output
     assert "masters" in result.output
     assert "ai2d" in result.output
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_default_view_shows_all_methods_and_stages_within_the_terminal(run, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = CliRunner().invoke(main, ["compare", str(run), "--resamples", "200"])
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= width
+    text = " ".join(result.output.split())
+    for word in ("average of 2", "minus student", "masters minus it", "after each stage"):
+        assert word in text
+    assert "…" not in result.output
+
+
+def test_the_default_view_says_what_the_sides_say(run):
+    sides = read_sides([run])
+    seen = overview(run, sides, resamples=500)
+    assert (seen.main, seen.student, seen.counted) == ("masters", "base", 2)
+    line = next(line for line in seen.lines if line.method == "cheap")
+    assert line.other_budget
+    assert seen.averages["masters"] - seen.averages["base"] == pytest.approx(
+        compare_sides(sides, "masters", "base", resamples=200).overall.points
+    )
+    assert len(seen.stages["masters"]) == 2
+    assert seen.stages["cheap"][1] is None  # it has one stage only
+
+
+def test_a_composite_counts_once_in_the_average(run):
+    sides = read_sides([run])
+    both = {
+        name: {"mmmu_pro_standard": of["ai2d"], "mmmu_pro_vision": of["ai2d"], "seedbench": of["seedbench"]}
+        for name, of in sides.items()
+    }
+    found = compare_sides(both, "masters", "base", resamples=200)
+    points = {row.task: row.difference.points for row in found.rows}
+    expected = (points["mmmu_pro_standard"] / 2 + points["mmmu_pro_vision"] / 2 + points["seedbench"]) / 2
+    assert (found.counted, found.overall.points) == (2, pytest.approx(expected))
+    assert found.averages[0] - found.averages[1] == pytest.approx(expected)

@@ -93,14 +93,14 @@ def test_sign_flip_agrees_with_scipys_permutation_test():
 
 def test_the_mean_of_one_task_is_the_task():
     one = compare(random_pairs(10, clusters=60))
-    mean = mean_over_tasks([one])
+    mean = mean_over_tasks([one], [1.0])
     assert (mean.points, mean.low, mean.high, mean.p) == pytest.approx((one.points, one.low, one.high, one.p))
 
 
 def test_the_mean_over_tasks_is_welchs():
     """Two tasks of many items: half the sum of two independent means, whose interval scipy has as Welch's."""
     one, two = random_pairs(11, n=3000), random_pairs(12, n=2000)
-    found = mean_over_tasks([compare(part, seed=seed) for seed, part in enumerate((one, two))])
+    found = mean_over_tasks([compare(part, seed=seed) for seed, part in enumerate((one, two))], [0.5, 0.5])
     theirs = stats.ttest_ind(one.a - one.b, two.b - two.a, equal_var=False)
     low, high = theirs.confidence_interval()
     assert (2 * found.low / 100, 2 * found.high / 100) == pytest.approx((low, high), abs=0.004)
@@ -166,6 +166,6 @@ def test_the_mean_over_tasks_and_seeds_is_one_task_of_all_items():
     diff = diff + 0.2 * rng.standard_normal((seeds, items))
     whole = compare_seeds([pairs(row, np.zeros(items)) for row in diff])
     parts = [compare_seeds([pairs(row, np.zeros(100)) for row in diff[:, i : i + 100]]) for i in range(0, items, 100)]
-    found = mean_over_tasks_and_seeds(parts)
+    found = mean_over_tasks_and_seeds(parts, [0.25] * 4)
     assert found.points == pytest.approx(whole.points)
     assert (found.low, found.high) == pytest.approx((whole.low, whole.high), rel=0.05)

@@ -8,7 +8,7 @@ import click
 
 _EXAMPLES = """\b
 Examples:
-  harness compare runs/embedded                               the last method against every other
+  harness compare runs/embedded                               all methods of a recipe's run, per stage
   harness compare runs/embedded --a masters --b naive-kd --base embedded/student --teacher embedded/large
   harness compare runs/monday runs/tuesday --a tuesday:my-model --b monday:my-model
   harness compare runs/full-mini --a embedded/large --b embedded/student --format md
@@ -17,7 +17,7 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--a", "a", help="Model or method.  [default: the last method against every other]")
+@click.option("--a", "a", help="Model or method.  [default: an overview of all methods; else the last model]")
 @click.option("--b", "b", help="Model or method to compare it with.")
 @click.option("--base", help="Untrained student: with --teacher, shows the share of the gap recovered.")
 @click.option("--teacher", help="Teacher whose lead over --base is the gap.")
@@ -31,17 +31,27 @@ def compare(
     runs: tuple[Path, ...], a: str | None, b: str | None, base: str | None, teacher: str | None, alpha: float,
     resamples: int, allow: tuple[str, ...], form: str,
 ) -> None:  # fmt: skip
-    """Compare models or methods on the same items: differences, intervals, p."""
+    """Compare models or methods on the same items: differences, intervals, p.
+
+    Without --a and --b, a run in which methods were trained is shown as a whole: scores of all methods and teachers,
+    what each method has and gains, the average after each stage.
+    """
     import pandas
     from rich.console import Console
 
     from harness.compare import Refused, compare_sides, methods_of, read_sides
     from harness.report.comparison import markdown, print_comparison, records
+    from harness.report.overview import overview
+    from harness.report.overview_tables import overview_markdown, print_overview
 
     sides = read_sides(runs)
     if bool(a) != bool(b):
         raise click.UsageError("give both --a and --b, or neither")
-    couples = [(a, b)] if a and b else _default_couples(methods_of(sides) or list(sides))
+    methods = methods_of(sides)
+    couples = [(a, b)] if a and b else _default_couples(methods, list(sides))
+    seen = overview(runs[0], sides, resamples=resamples, alpha=alpha) if len(runs) == 1 and methods and not a else None
+    if seen and form == "table":
+        return print_overview(seen, Console())
     if not couples:
         raise click.UsageError(f"one model only ({', '.join(sides)}); name another run")
     found = []
@@ -59,6 +69,8 @@ def compare(
     if form == "csv":
         rows = [record for comparison in found for record in records(comparison)]
         click.echo(pandas.DataFrame(rows).to_csv(index=False), nl=False)
+    if seen and form == "md":
+        click.echo(overview_markdown(seen))
     for comparison in found:
         if form == "md":
             click.echo(markdown(comparison))
@@ -66,6 +78,9 @@ def compare(
             print_comparison(comparison, Console())
 
 
-def _default_couples(names: list[str]) -> list[tuple[str, str]]:
-    """The last one (Masters, in our recipes) against every other."""
-    return [(names[-1], name) for name in names[:-1]]
+def _default_couples(methods: list[str], names: list[str]) -> list[tuple[str, str]]:
+    """The main method (Masters, in our recipes) against every other; without methods the last model."""
+    from harness.compare import main_method
+
+    mine = main_method(methods) if methods else names[-1]
+    return [(mine, name) for name in methods or names if name != mine]

@@ -219,12 +219,14 @@ def _show_usage(usage: Mapping[str, Mapping[str, float]], console: Console) -> N
 
 
 def _compare(folder: Path, methods: Sequence[str]) -> Path:
-    """Write comparison.md: Masters (else the last method) against every other whose budget is the same."""
+    """Write comparison.md: all methods, then Masters (else the last) against every other whose budget is the same."""
     from harness.compare import Refused, compare_sides, main_method, read_sides
     from harness.report.comparison import markdown
+    from harness.report.overview import overview
+    from harness.report.overview_tables import overview_markdown
 
     sides, mine = read_sides([folder]), main_method(methods)
-    parts = []
+    parts = [overview_markdown(overview(folder, sides))]
     for other in (method for method in methods if method != mine):
         try:
             parts.append(markdown(compare_sides(sides, mine, other)))

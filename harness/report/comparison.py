@@ -76,11 +76,9 @@ def _cells(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
     headings = [heading.format(a=comparison.a, b=comparison.b) for heading in _HEADINGS]
     lines = [_row(row) for row in comparison.rows]
     overall = comparison.overall
-    mean_a, mean_b = (
-        sum(getattr(row, side) for row in comparison.rows) / len(comparison.rows) for side in ("score_a", "score_b")
-    )
+    mean_a, mean_b = comparison.averages
     lines.append(
-        [f"average of {overall.tasks}", "", f"{mean_a:.2f}", f"{mean_b:.2f}", f"{overall.points:+.2f}",
+        [f"average of {comparison.counted}", "", f"{mean_a:.2f}", f"{mean_b:.2f}", f"{overall.points:+.2f}",
          f"{overall.low:+.2f} to {overall.high:+.2f}", f"{overall.p:.3f}", "", "", ""]
     )  # fmt: skip
     if recovered:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.api import Metrics
-from harness.suites import Composite
 
 COLUMNS = ("run", "model", "method", "stage", "protocol", "judge", "data", "fingerprint")
 
@@ -22,10 +21,3 @@ class Entry:
     metrics: Mapping[str, Metrics]
     average: Metrics | None
     source: str = ""
-
-
-def counted(tasks: Iterable[str], composites: Mapping[str, Composite]) -> list[str]:
-    """What an average over the tasks counts: a composite whose parts are all there stands for them, once."""
-    names = list(tasks)
-    owner = {part: name for name, made in composites.items() if set(made.mean) <= set(names) for part in made.mean}
-    return list(dict.fromkeys(owner.get(name, name) for name in names))

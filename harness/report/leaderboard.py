@@ -12,11 +12,11 @@ from pathlib import Path
 
 from harness.api import HarnessError, Metrics
 from harness.report.csv_file import as_csv, merge, write_text
-from harness.report.entries import COLUMNS, Entry, counted
+from harness.report.entries import COLUMNS, Entry
 from harness.report.reported import read_reported
 from harness.scoring.aggregate import standard_error
 from harness.store import Result, Store
-from harness.suites import Composite, load_suites
+from harness.suites import Composite, counted, load_suites
 
 KEY = ("run", "model", "protocol", "judge")
 AVERAGE = ("average", "average_se", "average_n")

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.api import HarnessError, Metrics
-from harness.report.entries import COLUMNS, Entry, counted
-from harness.suites import Composite, Suites
+from harness.report.entries import COLUMNS, Entry
+from harness.suites import Composite, Suites, counted
 
 REPORTED = "reported"
 _TEXT = ("model", "source", "method", "average")

@@ -14,12 +14,12 @@ import numpy as np
 from harness.ablate import KINDS, label
 from harness.api import Metrics
 from harness.report.common_items import on_common_items
-from harness.report.entries import Entry, counted
+from harness.report.entries import Entry
 from harness.report.leaderboard import average
 from harness.report.seeds import over_seeds
 from harness.stats.paired import cluster_stderr, pair
 from harness.store import Result
-from harness.suites import load_suites
+from harness.suites import counted, load_suites
 
 
 def page_rows(entries: Sequence[Entry], results: Sequence[Result], student: str) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from harness.api import Metrics, Unit
-from harness.report.entries import Entry, counted
+from harness.report.entries import Entry
 from harness.report.leaderboard import average
 from harness.scoring.aggregate import standard_error
-from harness.suites import load_suites
+from harness.suites import counted, load_suites
 
 
 def over_seeds(entries: Sequence[Entry], suite: str = "full") -> Entry:

@@ -70,7 +70,13 @@ def compared(sides: Mapping[str, Side], a: str, b: str) -> dict[str, Any]:
     except HarnessError as error:
         return {"a": a, "b": b, "refused": str(error)}
     overall = found.overall
-    whole = {"difference": overall.points, "low": overall.low, "high": overall.high, "p": overall.p}
+    whole = {
+        "difference": overall.points,
+        "low": overall.low,
+        "high": overall.high,
+        "p": overall.p,
+        "counted": found.counted,
+    }
     return {"a": a, "b": b, "rows": records(found), "overall": whole, "notes": notes(found)}
 
 

@@ -11,10 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.api import State
-from harness.report.entries import counted
 from harness.report.plain import plain
 from harness.store import Result
-from harness.suites import load_suites
+from harness.suites import counted, load_suites
 
 _SHARE_SHOWN = 0.01  # a state that is not `scored` is named below the table when it has more than this share
 _ALWAYS = (State.JUDGE_FAILED, State.ERROR)  # named however few they are

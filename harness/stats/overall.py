@@ -1,4 +1,4 @@
-"""The unweighted mean over tasks of paired differences; the tasks' items are independent of one another."""
+"""The mean over tasks of paired differences; the tasks' items are independent of one another."""
 
 from __future__ import annotations
 
@@ -20,41 +20,44 @@ class Overall:
     low: float
     high: float
     p: float
-    tasks: int
 
 
-def mean_over_tasks(parts: Sequence[Difference], *, alpha: float = 0.05) -> Overall:
-    """Bootstrap-t interval and sign-flip p of the mean, from the worlds that each task drew on its own."""
-    tasks = len(parts)
-    points = sum(part.points for part in parts) / tasks
-    errors = np.nan_to_num([part.stderr for part in parts]) / tasks
-    drawn = np.mean([part.resampled for part in parts], axis=0)
-    spread = np.sqrt(np.sum([part.resampled_stderr**2 for part in parts], axis=0)) / tasks
+def mean_over_tasks(parts: Sequence[Difference], shares: Sequence[float], *, alpha: float = 0.05) -> Overall:
+    """Bootstrap-t interval and sign-flip p of the mean, from the worlds that each task drew on its own.
+
+    `shares` are the tasks' weights, which sum to 1.
+    """
+    points = sum(share * part.points for share, part in zip(shares, parts, strict=True))
+    errors = np.nan_to_num([part.stderr for part in parts]) * shares
+    drawn = np.array(shares) @ [part.resampled for part in parts]
+    spread = np.sqrt(np.square(shares) @ [part.resampled_stderr**2 for part in parts])
     stderr = float(np.sqrt((errors**2).sum()))
     df = _freedom(errors**2, [part.clusters - 1 for part in parts])
     differing = sum(part.differing for part in parts)
     low, high = interval(points, stderr, (drawn, spread), differing, df, alpha)
-    swaps = np.mean([part.swapped for part in parts], axis=0)
-    return Overall(points, low, high, permutation_p(points, swaps), tasks)
+    swaps = np.array(shares) @ [part.swapped for part in parts]
+    return Overall(points, low, high, permutation_p(points, swaps))
 
 
-def mean_over_tasks_and_seeds(parts: Sequence[SeededDifference], *, alpha: float = 0.05) -> Overall:
+def mean_over_tasks_and_seeds(
+    parts: Sequence[SeededDifference], shares: Sequence[float], *, alpha: float = 0.05
+) -> Overall:
     """The same where every task has the same training seeds: a seed is common to all tasks, so its means are averaged.
 
     Crossed random effects as in `compare_seeds`: items + seeds - residual, degrees of freedom after Satterthwaite.
     """
-    tasks, seeds = len(parts), len(parts[0].means)
-    points = sum(part.points for part in parts) / tasks
-    items = np.array([part.item_stderr for part in parts]) ** 2 / tasks**2
-    residual = sum(part.residual_stderr**2 for part in parts) / tasks**2
-    seeding = float(np.mean([part.means for part in parts], axis=0).var(ddof=1)) / seeds
+    seeds = len(parts[0].means)
+    points = sum(share * part.points for share, part in zip(shares, parts, strict=True))
+    items = np.square([part.item_stderr for part in parts]) * np.square(shares)
+    residual = float(np.square(shares) @ np.square([part.residual_stderr for part in parts]))
+    seeding = float((np.array(shares) @ [part.means for part in parts]).var(ddof=1)) / seeds
     variance = max(float(items.sum()) + seeding - residual, float(items.sum()), seeding)
     stderr = float(np.sqrt(variance))
     if not stderr:  # every seed and every cluster agrees
-        return Overall(points, points, points, float(points == 0), tasks)
+        return Overall(points, points, points, float(points == 0))
     df = _freedom(np.array([*items, seeding]), [*(part.clusters - 1 for part in parts), seeds - 1], variance)
     half = float(stats.t.ppf(1 - alpha / 2, df)) * stderr
-    return Overall(points, points - half, points + half, float(2 * stats.t.sf(abs(points) / stderr, df)), tasks)
+    return Overall(points, points - half, points + half, float(2 * stats.t.sf(abs(points) / stderr, df)))
 
 
 def _freedom(variances: np.ndarray, freedoms: Sequence[int], total: float | None = None) -> float:

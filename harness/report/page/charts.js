@@ -73,7 +73,7 @@ function forest(found) {
     byId("figure-difference").replaceChildren();
     return;
   }
-  const overall = { task: `average of ${found.rows.length}`, p_holm: found.overall.p, ...found.overall };
+  const overall = { task: `average of ${found.overall.counted}`, p_holm: found.overall.p, ...found.overall };
   const rows = [overall, ...found.rows.toReversed()];
   const shade = (row) => (row.p_holm > 0.05 ? css("--soft") : row.difference > 0 ? css("--good") : css("--bad"));
   figure("difference", () => ({
