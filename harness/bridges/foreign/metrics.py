@@ -15,6 +15,8 @@ from typing import Any
 #: The aggregate is computed at most so many times: clusters are left out in so many systematic groups.
 MOST_GROUPS = 200
 _TOLERANCE = 6e-5  # frameworks round what they state
+#: What an aggregate raises that cannot do with fewer items; anything else is a fault and ends the run.
+_TOO_FEW = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _NAMES = ("score", "accuracy", "acc", "correct", "is_correct", "true_false", "hit", "match")
 
 #: A unit: id, cluster, score (the metric is 100 times the mean of the scores).
@@ -41,7 +43,7 @@ def item_score(value: Any, aggregate: Callable[[list[Any]], Any]) -> float | Non
                 return found
     try:
         return number(aggregate([value]))
-    except Exception:  # noqa: BLE001 - foreign code that needs more than one item
+    except _TOO_FEW:
         return None
 
 
@@ -89,7 +91,7 @@ def pseudo_values(
     for names in groups.values():
         try:
             rest = number(without(names))
-        except Exception:  # noqa: BLE001 - foreign code that wants the whole set
+        except _TOO_FEW:
             return []
         if rest is None:
             return []
