@@ -15,9 +15,10 @@ from harness.api import HarnessError, Response
 from harness.cli import main
 from harness.data import open_dataset
 from harness.evaluation import evaluate
-from harness.gate import Decision, Scores, couples, judge
+from harness.gate import Check, Decision, Gate, Scores, Status, couples, judge
 from harness.policy import Policy, read_policy
 from harness.reference import read_measured, write_reference
+from harness.report.gate import markdown
 from harness.stats.paired import Pairs
 from harness.stats.sequential import boundaries, estimate
 
@@ -211,3 +212,19 @@ def test_agreement_on_few_items_proves_little():
     assert few.points == many.points == 0
     assert few.interval(0.05)[0] < -5
     assert many.interval(0.05)[0] > -0.5
+
+
+def test_a_long_verdict_fits_a_comment_and_shows_what_failed():
+    def check(number, status):
+        return Check("must", "model", f"task{number}", "score", status, 0.0, -1.0, 1.0, "words " * 30)
+
+    checks = [check(n, Status.PASSED) for n in range(800)] + [check(n, Status.FAILED) for n in range(800, 810)]
+    told = markdown(Gate(Decision.NO_GO, "run", "baseline", checks))
+    assert len(told) < 65536
+    assert all(f"task{n}" in told for n in range(800, 810))
+    assert "660 more checks, all passed" in told
+
+
+@pytest.mark.parametrize("words", [["--alhpa", "1"], [], ["--policy", str(SHIPPED), "--baseline-model", "other"]])
+def test_a_command_line_that_cannot_be_read_is_broken_not_inconclusive(baseline, words):
+    assert CliRunner().invoke(main, ["gate", str(baseline), "--baseline", str(baseline), *words]).exit_code == 3

@@ -54,6 +54,8 @@ def harness(line: str) -> str:
 def test_page(page: Path, plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "policy.yaml").symlink_to(ROOT / "results" / "policy.yaml")
     names: dict[str, object] = {"__name__": "tutorial"}
     for language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
         included = re.findall(r'^--8<-- "(.+)"$', body, re.MULTILINE)

@@ -24,7 +24,22 @@ docs/gate.md says what a policy can demand.
 """
 
 
-@click.command(epilog=_EXAMPLES)
+class _Unreadable(click.UsageError):
+    exit_code = 3
+
+
+class _Gate(click.Command):
+    """A command line that cannot be read is BROKEN: click's own exit code 2 would say INCONCLUSIVE."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and give a mistake the exit code of BROKEN."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _Unreadable(error.format_message(), error.ctx) from error
+
+
+@click.command(cls=_Gate, epilog=_EXAMPLES)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--baseline", required=True, type=click.Path(path_type=Path), help="A run or an exported reference.")
 @click.option("--policy", required=True, type=click.Path(path_type=Path), help="What must hold (YAML).")
@@ -43,10 +58,10 @@ def gate(
     from harness.report import gate as report
     from harness.report.csv_file import write_text
 
-    if baseline_model and not model:
-        raise click.UsageError("--baseline-model needs --model")
     names = (model, baseline_model or model) if model else None
     try:
+        if baseline_model and not model:
+            raise HarnessError("--baseline-model was given without --model", "give both")
         found = _judge(run, baseline, policy, names, sequential)
     except HarnessError as error:
         found = Gate(Decision.BROKEN, run.name, baseline.name, [], problem=f"{error.message} ({error.remedy})")

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from harness.gate import Decision, Gate, Status
 from harness.report.plain import plain
 
+_ROWS = 150  # of the Markdown: a comment may have 65,536 characters
 _MARKS = {Status.PASSED: "passed", Status.FAILED: "**FAILED**", Status.OPEN: "open"}
 _MEANING = {
     Decision.GO: "no regression: the drops that the policy forbids are excluded",
@@ -30,9 +31,15 @@ def markdown(gate: Gate) -> str:
         lines += ["", "| tier | model | task | check | status | finding |", "|---|---|---|---|---|---|"]
         order = {Status.FAILED: 0, Status.OPEN: 1, Status.PASSED: 2}
         tiers = {"must": 0, "should": 1, "watch": 2}
-        for c in sorted(gate.checks, key=lambda c: (order[c.status], tiers[c.tier])):
+        checks = sorted(gate.checks, key=lambda c: (order[c.status], tiers[c.tier], c.task != "overall"))
+        for c in checks[:_ROWS]:
             cells = (c.tier, c.model, c.task, c.kind, _MARKS[c.status], c.told)
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        if len(checks) > _ROWS:
+            rest = checks[_ROWS:]
+            passed = sum(c.status is Status.PASSED for c in rest)
+            told = "all passed" if passed == len(rest) else f"{passed} of them passed"
+            lines += ["", f"{len(rest)} more checks, {told}: `--json` and `--junit` have them all."]
     return "\n".join(lines) + "\n"
 
 
