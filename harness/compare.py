@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from harness.api import HarnessError, Unit
 from harness.stats.overall import Overall, mean_over_tasks, mean_over_tasks_and_seeds
@@ -153,6 +152,8 @@ def compare_sides(
     refusals to pass over (of REFUSALS); they come back as warnings. Raises HarnessError for an unknown side or a
     refused pair.
     """
+    from statsmodels.stats.multitest import multipletests
+
     for name in filter(None, (a, b, base, teacher)):
         if name not in sides:
             raise HarnessError(f"no model or method is called {name!r}", f"there are: {', '.join(sides)}")

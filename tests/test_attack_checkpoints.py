@@ -48,13 +48,13 @@ def test_code_of_a_checkpoint_is_never_run(checkpoint, tmp_path):
         if (checkpoint / name).exists():
             changed(checkpoint / name, auto_map=code)
     try:
-        open_model(str(checkpoint))
+        list(open_model(str(checkpoint)).generate([Request(("?",))]))
     except HarnessError as error:
         assert error.remedy  # noqa: PT017  (opened without the code, or refused: both are right)
     assert not (tmp_path / "touched").exists()
     changed(checkpoint / "config.json", model_type="evil")
     with pytest.raises(HarnessError, match="code from the checkpoint is never run"):
-        open_model(str(checkpoint))
+        list(open_model(str(checkpoint)).generate([Request(("?",))]))
     assert not (tmp_path / "touched").exists()
 
 
@@ -62,7 +62,7 @@ def test_code_of_a_checkpoint_is_never_run(checkpoint, tmp_path):
 def test_a_header_that_lies_about_its_size_is_a_sentence(checkpoint, head):
     (checkpoint / "model.safetensors").write_bytes(head + bytes(100))
     with pytest.raises(HarnessError, match="its weights cannot be loaded"):
-        open_model(str(checkpoint))
+        list(open_model(str(checkpoint)).generate([Request(("?",))]))
 
 
 def test_a_chat_template_cannot_reach_the_system(checkpoint, tmp_path):

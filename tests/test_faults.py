@@ -19,7 +19,7 @@ from trainer_runs import recipe, run
 
 from harness import registry
 from harness.api import HarnessError
-from harness.models import hf
+from harness.models import batches
 from harness.store import Store, load_run
 from trainers import step
 
@@ -86,7 +86,7 @@ def resumes(command, folder: Path, whole: Path) -> None:
 
 def signalled(number: int, at: int, times: int = 1):
     """`decode` that is signalled in the middle of its batch number `at`."""
-    real, calls = hf.decode, iter(range(10**9))
+    real, calls = batches.decode, iter(range(10**9))
 
     def decode(*arguments):
         if next(calls) == at:
@@ -102,7 +102,7 @@ def test_a_signal_finishes_the_batch_and_says_how_to_resume(command, whole, tmp_
     kept = []
     for at in (1, 2):
         with monkeypatch.context() as patch:
-            patch.setattr(hf, "decode", signalled(number, at))
+            patch.setattr(batches, "decode", signalled(number, at))
             ended = forked(harness(*command, tmp_path / str(at)))
         assert ended.code == code, ended.text
         assert "stopping when the batch under way is stored; again to stop at once" in ended.text
@@ -115,7 +115,7 @@ def test_a_signal_finishes_the_batch_and_says_how_to_resume(command, whole, tmp_
 
 def test_a_second_signal_stops_at_once(command, whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(hf, "decode", signalled(signal.SIGINT, 1, times=2))
+        patch.setattr(batches, "decode", signalled(signal.SIGINT, 1, times=2))
         ended = forked(harness(*command, tmp_path))
     assert ended.code == 130
     assert AGAIN in ended.text
@@ -123,7 +123,7 @@ def test_a_second_signal_stops_at_once(command, whole, tmp_path, monkeypatch):
 
 
 def test_what_the_process_was_told_to_ignore_stays_ignored(command, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(hf, "decode", signalled(signal.SIGINT, 1))
+    monkeypatch.setattr(batches, "decode", signalled(signal.SIGINT, 1))
     work = harness(*command, tmp_path)
     ended = forked(lambda: (signal.signal(signal.SIGINT, signal.SIG_IGN), work()))
     assert ended.code == 0, ended.text

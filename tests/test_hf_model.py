@@ -304,7 +304,7 @@ class TestRefusals:
 
     def refused(self, path: Path | str, words: str) -> None:
         with pytest.raises(HarnessError, match=words) as error:
-            open_model(str(path))
+            list(open_model(str(path)).generate([Request(("Hello",))]))
         assert error.value.remedy
 
     def test_no_such_folder(self, tmp_path: Path) -> None:

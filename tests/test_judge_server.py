@@ -342,4 +342,4 @@ def test_a_language_model_is_no_model_to_evaluate(tmp_path: Path) -> None:
     from harness.models.hf import open_model
 
     with pytest.raises(HarnessError, match="image"):
-        open_model(str(language_model(tmp_path / "model")))
+        _ = open_model(str(language_model(tmp_path / "model"))).preprocessor

@@ -116,7 +116,7 @@ def test_it_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [path.read_bytes().splitlines(keepends=True) for path in files]
     files[0].write_bytes(b"".join(lines[0]) + lines[0][0][:40])
     monkeypatch.setattr("harness.models.decode.decode", None)
-    monkeypatch.setattr("harness.models.hf.decode", None)
+    monkeypatch.setattr("harness.models.batches.decode", None)
     _, again = run(*pair, tmp_path)
     assert {**first, "made": ""} == {**again, "made": ""}
 

@@ -80,6 +80,7 @@ def run(
     """Evaluate models on a suite of benchmarks, or train and evaluate a recipe."""
     from rich.console import Console
 
+    from harness import deferred
     from harness.evaluation import Evaluator, finish_run
     from harness.models.options import parse_options
     from harness.progress import bars
@@ -97,6 +98,7 @@ def run(
         raise click.UsageError("--backend-option needs --model: a recipe says itself how its models run")
     if ray_address and backend != "ray":
         raise click.UsageError("--ray-address needs --backend ray")
+    deferred.enable()
     options = parse_options(backend_options) | ({"address": ray_address} if ray_address else {})
     if batch_tokens:
         options["batch_tokens"] = batch_tokens
@@ -192,7 +194,6 @@ class _Job:
 
 def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
     """Print the table (of trained methods the last stages only) and write leaderboard, comparison and report."""
-    from harness.compare import methods_of, read_sides
     from harness.report.html import write_report
     from harness.report.leaderboard import write_csv
     from harness.report.table import print_results
@@ -200,9 +201,8 @@ def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
     print_results([r for r in results if "method" not in r.stage or r.stage.get("last")], console)
     write_csv(folder / "leaderboard.csv", [folder])
     files = [folder / "leaderboard.csv"]
-    methods = methods_of(read_sides([folder]))
-    if len(methods) > 1:
-        files.append(_compare(folder, methods))
+    if any("method" in result.stage for result in results):
+        files += _compare(folder)
     write_report(folder, folder / "report.html")
     console.print("[dim]written[/]", *files, folder / "report.html", highlight=False, soft_wrap=True)
 
@@ -218,14 +218,20 @@ def _show_usage(usage: Mapping[str, Mapping[str, float]], console: Console) -> N
         )  # fmt: skip
 
 
-def _compare(folder: Path, methods: Sequence[str]) -> Path:
-    """Write comparison.md: all methods, then Masters (else the last) against every other whose budget is the same."""
-    from harness.compare import Refused, compare_sides, main_method, read_sides
+def _compare(folder: Path) -> list[Path]:
+    """Write comparison.md, where there are several methods: all of them, then Masters (else the last) against every
+    other whose budget is the same.
+    """
+    from harness.compare import Refused, compare_sides, main_method, methods_of, read_sides
     from harness.report.comparison import markdown
     from harness.report.overview import overview
     from harness.report.overview_tables import overview_markdown
 
-    sides, mine = read_sides([folder]), main_method(methods)
+    sides = read_sides([folder])
+    methods = methods_of(sides)
+    if len(methods) < 2:
+        return []
+    mine = main_method(methods)
     parts = [overview_markdown(overview(folder, sides))]
     for other in (method for method in methods if method != mine):
         try:
@@ -234,7 +240,7 @@ def _compare(folder: Path, methods: Sequence[str]) -> Path:
             parts.append(f"### {mine} against {other}\n\nNot compared: {refused.message}\n")
     out = folder / "comparison.md"
     out.write_text("\n".join(parts))
-    return out
+    return [out]
 
 
 def _show_gains(results: Sequence[Result], folder: Path, console: Console) -> None:

@@ -7,16 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-from safetensors import SafetensorError
-from transformers.integrations import is_deepspeed_zero3_enabled
-
 from harness import registry
 from harness.api import HarnessError
+from harness.deferred import importing
 from harness.models.text_only import TextProcessor
 
 EMBEDDED = "embedded/"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 #: What the hub may send: weights as safetensors, configs, tokenizer. No code, no pickles.
 _WANTED = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
@@ -72,6 +69,8 @@ def _download(spec: str) -> Path:
 
 def load_processor(folder: Path, text_only: bool = False) -> Any:
     """The checkpoint's own processor; HarnessError where it has none. With `text_only` a tokenizer will do."""
+    import transformers
+
     try:
         processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
@@ -92,15 +91,15 @@ def load_module(folder: Path, device: str, dtype: str, attention: str, text_only
     it is installed and the model has it, else transformers' own choice (sdpa where the model has it). With `text_only`
     a language model will do.
     """
+    import torch
+    from safetensors import SafetensorError
+    from transformers.integrations import is_deepspeed_zero3_enabled
+
+    check_files(folder)
     config = _config(folder)
     auto = _auto_class(folder, config, text_only)
-    _check_weights(folder)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = getattr(torch, dtype, None) if dtype != "auto" else torch.float32 if device == "cpu" else torch.bfloat16
-    if not isinstance(kind, torch.dtype):
-        raise HarnessError(f"dtype {dtype!r} is unknown", "use auto, float32, bfloat16 or float16")
-    arguments: dict[str, Any] = {"dtype": kind}
+    device = _device(device)
+    arguments: dict[str, Any] = {"dtype": getattr(torch, dtype_of(device, dtype).removeprefix("torch."))}
     if not is_deepspeed_zero3_enabled():  # which places the weights itself
         arguments["device_map"] = device
     if attention == "auto":
@@ -128,9 +127,27 @@ def load_module(folder: Path, device: str, dtype: str, attention: str, text_only
     return module.eval()
 
 
+def dtype_of(device: str, dtype: str) -> str:
+    """The dtype, as torch prints it, that `load_module` loads."""
+    if dtype not in DTYPES:
+        raise HarnessError(f"dtype {dtype!r} is unknown", f"use {', '.join(DTYPES)}")
+    if dtype == "auto":
+        dtype = "float32" if _device(device) == "cpu" else "bfloat16"
+    return f"torch.{dtype}"
+
+
+def _device(device: str) -> str:
+    if device != "auto":
+        return device
+    with importing():
+        import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _config(folder: Path) -> Any:
-    if not (folder / "config.json").is_file():
-        raise HarnessError(f"model {folder} has no config.json", "give the folder that holds the checkpoint's files")
+    import transformers
+
     try:
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
@@ -145,6 +162,8 @@ def _config(folder: Path) -> Any:
 
 def _auto_class(folder: Path, config: Any, text_only: bool) -> Any:
     """The family of models that a config belongs to, the vision-language one first."""
+    import transformers
+
     if type(config) in transformers.AutoModelForImageTextToText._model_mapping:
         return transformers.AutoModelForImageTextToText
     if text_only and type(config) in transformers.AutoModelForCausalLM._model_mapping:
@@ -157,7 +176,10 @@ def _auto_class(folder: Path, config: Any, text_only: bool) -> Any:
     )
 
 
-def _check_weights(folder: Path) -> None:
+def check_files(folder: Path) -> None:
+    """HarnessError for a folder that has no config.json or no weights that may be read."""
+    if not (folder / "config.json").is_file():
+        raise HarnessError(f"model {folder} has no config.json", "give the folder that holds the checkpoint's files")
     if any(folder.glob("*.safetensors")):
         return
     pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))

@@ -138,5 +138,5 @@ def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str
 def _rules(folder: Path) -> list[list[Any]]:
     """How often each rule fired: model, protocol, judge, state, rule, items; over all tasks, most frequent first."""
     with Store(folder, write=False) as store:
-        frame = store.frame(_RULES)
-    return [[*row[:-1], int(row[-1])] for row in frame.itertuples(index=False)]
+        _, batches = store.rows(_RULES)
+        return [list(row) for rows in batches for row in rows]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from harness.stats.paired import Difference, interval, permutation_p
 from harness.stats.seeds import SeededDifference
@@ -46,6 +45,8 @@ def mean_over_tasks_and_seeds(
 
     Crossed random effects as in `compare_seeds`: items + seeds - residual, degrees of freedom after Satterthwaite.
     """
+    from scipy import stats
+
     seeds = len(parts[0].means)
     points = sum(share * part.points for share, part in zip(shares, parts, strict=True))
     items = np.square([part.item_stderr for part in parts]) * np.square(shares)

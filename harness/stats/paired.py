@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from harness.api import HarnessError, Unit
 from harness.stats.resample import Array, redrawn, replicates, swapped
@@ -84,6 +83,8 @@ class Difference:
 
 def compare(pairs: Pairs, *, alpha: float = 0.05, resamples: int = 10_000, seed: int = 0) -> Difference:
     """Difference a - b with a cluster-bootstrap interval and a sign-flip permutation test."""
+    from scipy import stats
+
     rng = np.random.default_rng(seed)
     difference, weight = pairs.sums
     total = weight.sum()
@@ -120,6 +121,8 @@ def interval(
     Where fewer than _SPARSE clusters differ, resampling knows too few outcomes and the interval is Student's with `df`
     degrees of freedom; with fewer than 2 clusters, or no spread at all, it is the estimate itself.
     """
+    from scipy import stats
+
     drawn, spread = worlds
     if not stderr > 0:
         return mean, mean
@@ -147,6 +150,8 @@ def permutation_p(observed: float, drawn: Array) -> float:
 
 def mcnemar(pairs: Pairs) -> float | None:
     """Exact McNemar p for 0/1 scores (units taken as independent); None for other scores."""
+    from scipy import stats
+
     if not np.isin(np.concatenate([pairs.a, pairs.b]), (0.0, 1.0)).all():
         return None
     won, lost = int((pairs.a > pairs.b).sum()), int((pairs.a < pairs.b).sum())

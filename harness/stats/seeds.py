@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from harness.stats.paired import Pairs
 
@@ -38,6 +37,8 @@ def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDiffer
     Crossed random effects (seeds x clusters): the variance of the mean is items + seeds - residual, since both of
     the first two contain the residual once; degrees of freedom after Satterthwaite.
     """
+    from scipy import stats
+
     if len(runs) < 2:
         raise ValueError("needs at least two seeds")
     per_seed = np.array([run.sums[0] for run in runs])  # [S, C]

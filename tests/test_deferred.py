@@ -1,0 +1,75 @@
+"""Modules that an evaluation never uses are loaded at their first use, and work as if they had been loaded before."""
+
+import subprocess
+import sys
+
+
+def run(code: str) -> str:
+    """What a fresh process prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+def test_the_compiler_is_loaded_at_its_first_use_and_works() -> None:
+    said = run(
+        """
+import sys
+from harness import deferred
+deferred.enable()
+with deferred.importing():
+    import torch
+    import torchvision
+    import transformers.modeling_utils
+    import transformers.masking_utils
+print("torch._dynamo.symbolic_convert" in sys.modules, "scipy.optimize._minimize" in sys.modules)
+optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)])  # its methods are kept from the compiler
+print("torch._dynamo.symbolic_convert" in sys.modules)
+print(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1)).item())
+print("torch._dynamo.symbolic_convert" in sys.modules, torch._dynamo.config.cache_size_limit > 0)
+optimizer.add_param_group({"params": [torch.zeros(1, requires_grad=True)]})
+print(len(optimizer.param_groups))
+"""
+    )
+    assert said.split() == ["False", "False", "False", "2.0", "True", "True", "2"]
+
+
+def test_a_function_imported_by_name_loads_its_module_when_it_is_called() -> None:
+    said = run(
+        """
+import gc, sys
+from harness import deferred
+deferred.enable()
+from scipy.optimize import linear_sum_assignment
+print("scipy.optimize._minimize" in sys.modules)
+print(linear_sum_assignment([[1, 0], [0, 1]])[1].tolist())
+import scipy.optimize, scipy.stats
+print(scipy.optimize.minimize(lambda x: (x[0] - 3) ** 2, [0.0]).x.round(3).tolist(), gc.isenabled())
+"""
+    )
+    assert said.split() == ["False", "[1,", "0]", "[3.0]", "True"]
+
+
+def test_nothing_is_deferred_in_a_process_of_others() -> None:
+    said = run(
+        """
+import gc, sys
+from harness.deferred import importing
+with importing():
+    from scipy.optimize import linear_sum_assignment
+    print(gc.isenabled(), "scipy.optimize._minimize" in sys.modules)
+"""
+    )
+    assert said.split() == ["True", "True"]
+
+
+def test_a_checkpoint_is_known_without_being_loaded() -> None:
+    said = run(
+        """
+import sys
+from harness.models.hf import open_model
+model = open_model("embedded/student", dtype="float32")
+print(len(model.fingerprint()), list(model.generate([])), "torch" in sys.modules)
+"""
+    )
+    assert said.split() == ["64", "[]", "False"]
