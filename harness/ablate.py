@@ -60,6 +60,11 @@ def label(model: str, kind: str) -> str:
     return f"{model} [{kind}]"
 
 
+def is_ablated(name: str) -> bool:
+    """Whether a model of this name saw changed images."""
+    return any(name.endswith(label("", kind)) for kind in KINDS)
+
+
 def ablated(model: Model, kind: str, evaluator: Evaluator, tasks: Sequence[str]) -> Ablated:
     """The model under an ablation (one of KINDS); `shuffle` swaps images within each of the tasks.
 
@@ -139,6 +144,7 @@ class Gain:
     score: float
     blind: float
     difference: Difference
+    protocol: str
 
 
 def gains(store: Store, results: Sequence[Result]) -> list[Gain]:
@@ -151,5 +157,5 @@ def gains(store: Store, results: Sequence[Result]) -> list[Gain]:
             if blind is not None:
                 difference = compare(pair(store.units(result.cell), store.units(blind.cell)))
                 scores = result.metrics.score, blind.metrics.score
-                found.append(Gain(result.cell.model, result.cell.task, kind, *scores, difference))
+                found.append(Gain(result.cell.model, result.cell.task, kind, *scores, difference, result.cell.protocol))
     return found

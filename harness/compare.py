@@ -85,7 +85,8 @@ Side = Mapping[str, Sequence[Measured]]
 def read_sides(folders: Sequence[Path]) -> dict[str, dict[str, list[Measured]]]:
     """All sides of some runs: each model by its label, and each trained method by its name over its seeds.
 
-    With several folders a label that stands in more than one is given as `RUN:LABEL`.
+    With several folders a label that stands in more than one is given as `RUN:LABEL`. Where a run was scored under
+    several protocols or judges, all but the first are given as `LABEL [PROTOCOL, JUDGE]`.
     """
     sides: dict[str, dict[str, list[Measured]]] = {}
     measured: list[Measured] = []
@@ -95,22 +96,35 @@ def read_sides(folders: Sequence[Path]) -> dict[str, dict[str, list[Measured]]]:
     runs_of: dict[str, set[str]] = {}
     for one in measured:
         runs_of.setdefault(one.result.cell.model, set()).add(one.run)
-    for one in measured:
+    views = _views(measured)
+    for one, view in zip(measured, views, strict=True):
         label = one.result.cell.model
         name = label if len(runs_of[label]) == 1 else f"{one.run}:{label}"
-        sides.setdefault(name, {}).setdefault(one.result.cell.task, []).append(one)
-    sides.update(_methods(measured))
+        sides.setdefault(name + view, {}).setdefault(one.result.cell.task, []).append(one)
+    sides.update(_methods(measured, views))
     return sides
 
 
-def _methods(measured: Sequence[Measured]) -> dict[str, dict[str, list[Measured]]]:
+def _views(measured: Sequence[Measured]) -> list[str]:
+    """What a side's name says of protocol and judge: nothing for the first with which its run scored the task."""
+    first: dict[tuple[str, str, str], tuple[str, str]] = {}
+    found = []
+    for one in measured:
+        cell = one.result.cell
+        own = (cell.protocol, cell.judge)
+        known = first.setdefault((one.run, cell.model, cell.task), own)
+        found.append("" if own == known else f" [{', '.join(own)}]")
+    return found
+
+
+def _methods(measured: Sequence[Measured], views: Sequence[str]) -> dict[str, dict[str, list[Measured]]]:
     """The last stage of every method and seed, under the method's name."""
     last: dict[tuple[str, str, int], Measured] = {}
-    for one in measured:
+    for one, view in zip(measured, views, strict=True):
         stage = one.result.stage
         if "method" not in stage:
             continue
-        key = (stage["method"], one.result.cell.task, stage["seed"])
+        key = (stage["method"] + view, one.result.cell.task, stage["seed"])
         if key not in last or stage["index"] > last[key].result.stage["index"]:
             last[key] = one
     sides: dict[str, dict[str, list[Measured]]] = {}

@@ -143,3 +143,16 @@ def test_a_composite_counts_once_in_the_average(run):
     expected = (points["mmmu_pro_standard"] / 2 + points["mmmu_pro_vision"] / 2 + points["seedbench"]) / 2
     assert (found.counted, found.overall.points) == (2, pytest.approx(expected))
     assert found.averages[0] - found.averages[1] == pytest.approx(expected)
+
+
+def test_protocols_are_sides_of_their_own_and_no_seeds(run, tmp_path):
+    with Store(tmp_path) as store:
+        for name in ("one", "two"):
+            for protocol in ("official", "lmms-eval@0.7.2"):
+                Evaluator(store, limit=30, protocol=protocol).evaluate(HashModel(name, name), ["ai2d"])
+    sides = read_sides([tmp_path])
+    assert list(sides) == ["one", "one [lmms-eval@0.7.2, rule]", "two", "two [lmms-eval@0.7.2, rule]"]
+    found = compare_sides(sides, "one", "two", resamples=200)
+    assert found.rows[0].seeds is None
+    with pytest.raises(HarnessError, match="protocol differ"):
+        compare_sides(sides, "one", "two [lmms-eval@0.7.2, rule]", resamples=200)

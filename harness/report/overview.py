@@ -58,7 +58,7 @@ def overview(folder: Path, sides: Mapping[str, Side], *, resamples: int = 10_000
     methods = methods_of(sides)
     with Store(folder, write=False) as store:
         student = store.meta().get("recipe", {}).get("student", {}).get("model", "")
-    plain = [name for name, side in sides.items() if not _first(side).result.stage]
+    plain = [n for n, side in sides.items() if not _first(side).result.stage and n == _first(side).result.cell.model]
     student = student if student in plain else (plain[0] if plain else "")
     main = main_method(methods)
     models = [*([student] if student else []), *methods, *(name for name in plain if name != student)]
@@ -133,7 +133,7 @@ def _stages(sides: Mapping[str, Side], methods: Sequence[str]) -> tuple[list[str
     entries, places, heads = [], [], {}
     for name, side in sides.items():
         stage = _first(side).result.stage
-        if "method" in stage and name not in methods:
+        if "method" in stage and name == _first(side).result.cell.model:  # not a method, and not another protocol
             metrics = {task: replace(m[0].result.metrics, units=tuple(m[0].units)) for task, m in side.items()}
             entries.append(Entry({"model": name}, metrics, None))
             places.append((stage["method"], stage["index"]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.ablate import KINDS, label
+from harness.ablate import is_ablated
 from harness.api import Metrics
 from harness.report.common_items import on_common_items
 from harness.report.entries import Entry
@@ -35,7 +35,7 @@ def page_rows(entries: Sequence[Entry], results: Sequence[Result], student: str)
 def _kind(entry: Entry, stages: Mapping[str, Mapping[str, Any]], results: Sequence[Result]) -> str:
     name = entry.who["model"]
     stage = stages[name]
-    if any(name.endswith(label("", kind)) for kind in KINDS):
+    if is_ablated(name):
         return "ablated"
     if "method" not in stage:
         return "teacher" if stage else "model"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.ablate import Gain, gains
+from harness.ablate import Gain, gains, is_ablated
 from harness.api import HarnessError
 from harness.compare import Side, compare_sides, main_method, methods_of, read_sides
 from harness.report.comparison import notes, records
@@ -83,7 +83,7 @@ def compared(sides: Mapping[str, Side], a: str, b: str) -> dict[str, Any]:
 def default_pairs(sides: Mapping[str, Side], models: Sequence[str]) -> list[tuple[str, str]]:
     """Masters (else the last method) against the others and the untrained models, these among them; else the models."""
     methods = methods_of(sides)
-    plain = [name for name in dict.fromkeys(models) if name in sides and not _stage(sides[name])]
+    plain = [n for n in dict.fromkeys(models) if n in sides and not _stage(sides[n]) and not is_ablated(n)]
     mine = main_method(methods) if methods else ""
     against = [(mine, other) for other in [*reversed(methods), *plain] if mine and other != mine]
     bases = [(method, name) for name in plain for method in methods]
@@ -111,8 +111,8 @@ def _stage(side: Side) -> Mapping[str, Any]:
 
 def _gain(gain: Gain) -> dict[str, Any]:
     d = gain.difference
-    return {"model": gain.model, "task": gain.task, "kind": gain.kind, "score": gain.score, "blind": gain.blind,
-            "gain": d.points, "low": d.low, "high": d.high}  # fmt: skip
+    return {"model": gain.model, "task": gain.task, "kind": gain.kind, "protocol": gain.protocol, "score": gain.score,
+            "blind": gain.blind, "gain": d.points, "low": d.low, "high": d.high}  # fmt: skip
 
 
 def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:

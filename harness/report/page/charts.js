@@ -14,7 +14,12 @@ const mainRows = (run) => {
   return found.length ? found : run.rows;
 };
 // The method that the others are compared with has the first colour everywhere, models that were not trained here grey ones.
-const shadeOf = (run, method, place) => colour(method === run.main ? 0 : 1 + (place % (COLOURS.length - 2)));
+const shadeOf = (run, method, place) => colour(run.main && method === run.main ? 0 : 1 + (place % (COLOURS.length - 2)));
+// Error bars of percents, cut where no score can be.
+const within = (numbers, extra) => ({
+  type: "data", symmetric: false, array: numbers.map((one) => (one ? Math.min(half(one), 100 - one[0]) : 0)),
+  arrayminus: numbers.map((one) => (one ? Math.min(half(one), one[0]) : 0)), ...extra,
+});
 const show = (id) => { byId(id).hidden = false; };
 
 function averages(run) {
@@ -24,7 +29,7 @@ function averages(run) {
     traces: [{
       type: "scatter", mode: "markers", x: rows.map((row) => row.average[0]),
       y: rows.map((row) => label(rowName(run, row))),
-      error_x: { type: "data", array: rows.map((row) => half(row.average)), color: css("--soft") },
+      error_x: within(rows.map((row) => row.average), { color: css("--soft") }),
       marker: { size: 10, color: rows.map((row) => colour(row.kind === "model" ? 8 : row.method === run.main ? 0 : 2)) },
       hovertemplate: "%{y}: %{x:.2f}<extra></extra>",
     }],
@@ -113,8 +118,7 @@ function suite(run) {
       visible: place < seen ? true : "legendonly",
       y: names.map((name) => row.scores[name]?.[0] ?? null), line: { color: faint(shadeOf(run, row.method, place), 0.45), width: 1.5 },
       marker: { color: shadeOf(run, row.method, place), size: 7 }, text: names.map(label),
-      error_y: { type: "data", array: names.map((name) => (row.scores[name] ? half(row.scores[name]) : 0)), width: 0,
-                 thickness: 1.2, color: faint(shadeOf(run, row.method, place), 0.5) },
+      error_y: within(names.map((name) => row.scores[name]), { width: 0, thickness: 1.2, color: faint(shadeOf(run, row.method, place), 0.5) }),
       hovertemplate: "%{text}: %{y:.1f}<extra>%{fullData.name}</extra>",
     })),
     layout: { height: 460, yaxis: { title: { text: "score, %" } },
@@ -240,7 +244,8 @@ function protocols(run) {
         const cells = tasks.map((task) => of(task, name)).filter(Boolean);
         return { type: "scatter", mode: "markers", name: label(name), x: cells.map((cell) => cell.score),
                  y: cells.map((cell) => label(run.tasks[cell.task].name)), hovertemplate: "%{y}: %{x:.2f}<extra>%{fullData.name}</extra>",
-                 marker: { size: 11, color: colour(place), symbol: ["circle", "square", "diamond", "x", "cross"][place % 5], opacity: 0.85 } };
+                 marker: { size: 17 - 2 * (place % 6), color: colour(place), line: { width: 2 },
+                           symbol: ["circle-open", "square-open", "diamond-open", "x", "cross"][place % 5] } };
       }),
       layout: { height: 110 + 24 * tasks.length, xaxis: { title: { text: "score, %" } }, yaxis: { type: "category" } },
       says: `Scores of ${model} under ${names.length} protocols`,
@@ -257,12 +262,12 @@ function protocols(run) {
 const KIND_NAMES = { blank: "grey images", shuffle: "swapped images", blur: "blurred images" };
 
 function ablation(run) {
-  const pairs = [...new Set(run.gains.map((gain) => JSON.stringify([gain.model, gain.kind])))].map((one) => JSON.parse(one));
+  const pairs = [...new Set(run.gains.map((gain) => JSON.stringify([gain.model, gain.kind, gain.protocol])))].map((one) => JSON.parse(one));
   if (!pairs.length) return;
   show("ablation");
   const draw = (place) => {
-    const [model, kind] = pairs[place];
-    const gains = run.gains.filter((gain) => gain.model === model && gain.kind === kind);
+    const [model, kind, protocol] = pairs[place];
+    const gains = run.gains.filter((gain) => gain.model === model && gain.kind === kind && gain.protocol === protocol);
     const middle = (name) => mean(gains.map((gain) => gain[name]));
     const rows = gains.toReversed();
     const dots = (name, title, shade, symbol) => ({
@@ -283,6 +288,6 @@ function ablation(run) {
              [`average of ${gains.length}`, number(middle("score")), number(middle("blind")), signed(middle("gain")), ""]],
     }));
   };
-  byId("ablation-controls").replaceChildren(choice("model", pairs.map(([model, kind], place) => [place, `${model}, ${KIND_NAMES[kind]}`]), 0, draw));
+  byId("ablation-controls").replaceChildren(choice("model", pairs.map(([model, kind, protocol], place) => [place, `${model}, ${KIND_NAMES[kind]}, ${protocol}`]), 0, draw));
   draw(0);
 }
