@@ -182,10 +182,10 @@ class Evaluator:
         dataset, samples = self.open(task)
         cell = Cell(label, task.name, self.protocol, self.judge.name)
         plan = _Plan(task, rules, samples, dataset, cell, code_fingerprint(task, rules))
-        for old in self.store.results():
-            if old.cell == cell and self._still_holds(old, plan, model):
-                plan.result = old
-                self._progress.task_finished(old)
+        old = self.store.result(cell)
+        if old and self._still_holds(old, plan, model):
+            plan.result = old
+            self._progress.task_finished(old)
         return plan
 
     @staticmethod

@@ -247,6 +247,14 @@ class Store:
             rows = self._db.execute("SELECT model, task, protocol, judge, result FROM cells ORDER BY id").fetchall()
             return [Result.from_json(Cell(*row[:4]), row[4]) for row in rows]
 
+    def result(self, cell: Cell) -> Result | None:
+        """What a finished cell says; None where it is not finished. Its metrics carry no units."""
+        with self._reading():
+            row = self._db.execute(
+                "SELECT result FROM cells WHERE model = ? AND task = ? AND protocol = ? AND judge = ?", cell
+            ).fetchone()
+            return Result.from_json(cell, row[0]) if row else None
+
     def verdicts(self, cell: Cell) -> list[tuple[str, bytes, Verdict]]:
         """(sample id, response key, verdict) of a cell, in the data set's order."""
         with self._reading():
