@@ -13,6 +13,8 @@ import urllib.request
 from pathlib import Path
 from typing import IO
 
+from harness.models.pad_heads import CPU_WIDTHS, padded
+
 PYTHON = "MASTERS_VLLM_PYTHON"
 _READY_S = float(os.environ.get("MASTERS_VLLM_READY_S", "1800"))  # an engine starts in a minute where it has a core
 
@@ -29,6 +31,7 @@ class VLLMServer:
     """
 
     def __init__(self, folder: Path, name: str, log: Path, *more: str) -> None:
+        folder = padded(folder, CPU_WIDTHS)  # vLLM's kernels do not know the heads of the embedded ladder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

@@ -18,6 +18,7 @@ from harness.api import HarnessError, Request, Response
 from harness.models.fingerprint import checkpoint_fingerprint
 from harness.models.load import load_processor, resolve
 from harness.models.options import check_options
+from harness.models.pad_heads import padded
 from harness.models.preprocess import PROMPT_ERRORS, Preprocessor, prompt_key
 from harness.models.seen import Seen, TokenScores, pictures
 from harness.models.sizing import Need, largest
@@ -98,6 +99,8 @@ class VLLMModel:
 
         deciding = sorted((k, repr(v)) for k, v in self._options.items() if k not in _NEUTRAL)
         files = checkpoint_fingerprint(self._folder, str(_DTYPES[self._dtype]))
+        if (served := self._served()) != self._folder:
+            files += f" as {served.name}"
         return hashlib.sha256(f"vllm {vllm.__version__} {deciding} {files}".encode()).hexdigest()
 
     def expect(self, requests: Iterable[Request]) -> None:
@@ -160,7 +163,7 @@ class VLLMModel:
         self._loop = self._open.enter_context(event_loop("vllm"))
         try:
             self._engine = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(model=str(self._folder), dtype=self._dtype, **arguments)
+                AsyncEngineArgs(model=str(self._served()), dtype=self._dtype, **arguments)
             )
         except (ValueError, RuntimeError, OSError) as error:
             self.close()
@@ -173,6 +176,16 @@ class VLLMModel:
         config = self._engine.vllm_config.model_config
         sees = config.multimodal_config  # a language model has none
         self._started = Need(config.max_model_len, sees.get_limit_per_prompt("image") if sees is not None else 0)
+
+    def _served(self) -> Path:
+        """The checkpoint, or a copy with wider heads where the kernels of this machine do not know its width."""
+        from vllm.platforms import current_platform
+
+        if not current_platform.is_cpu():
+            return self._folder
+        from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+        return padded(self._folder, CPUAttentionBackend.get_supported_head_sizes())
 
     def _wanted(self) -> Need:
         """Context length (0: all that the model reads) and images a prompt: stated, else what is needed."""

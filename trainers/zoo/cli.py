@@ -1,4 +1,4 @@
-"""`harness zoo build` and `harness zoo table`: make the embedded ladder, and show what it can do."""
+"""`harness zoo build`, `table` and `pad`: make the embedded ladder, show what it can do, serve it by vLLM on a CPU."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ Examples:
   harness zoo build --out ladder
   harness zoo build --out ladder student mid
   harness zoo table --split validation --rows 100 student large
+  vllm serve $(harness zoo pad large) --served-model-name large
 """
 
 
@@ -51,3 +52,15 @@ def table(weights: Path | None, split: str, rows: int, names: tuple[str, ...]) -
     from trainers.zoo.evaluate import print_table
 
     print_table(weights or WEIGHTS, names or NAMES, split, rows)
+
+
+@zoo.command(epilog=_EXAMPLES)
+@click.argument("name")
+def pad(name: str) -> None:
+    """Print the folder of a copy of the rung NAME that vLLM's kernels for a CPU can compute: they know attention heads
+    of 32 and more, the ladder's have 16 or 24. (--backend vllm pads by itself.)
+    """
+    from harness.models.load import EMBEDDED, resolve
+    from harness.models.pad_heads import CPU_WIDTHS, padded
+
+    click.echo(str(padded(resolve(EMBEDDED + name), CPU_WIDTHS)))
