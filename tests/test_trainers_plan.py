@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import tiny_models
@@ -19,9 +20,10 @@ from trainers.planning.architecture import architecture, published
 from trainers.planning.assemble import RunPlan, make_plan
 from trainers.planning.formula import Figure, figure
 from trainers.planning.machine import machine
+from trainers.planning.plot import write_plot
 from trainers.planning.speed import forward_flops, server
 from trainers.planning.stages import Phase, StageCost
-from trainers.planning.sweep import overlapped, powers, sweep, write_plot
+from trainers.planning.sweep import overlapped, powers, sweep
 from trainers.planning.workload import Assumptions
 from trainers.recipe_file import load_recipe
 from trainers.run import plan_run
@@ -345,3 +347,17 @@ def test_the_sweep_says_what_bounds_the_run(paper: RunPlan, folder: Path) -> Non
     assert many.overlapped < many.in_turn
     write_plot([few, many], "title", folder / "plot.html")
     assert "all, overlapped" in (folder / "plot.html").read_text()
+
+
+def test_the_sweeps_picture_has_a_line_for_all_that_fits(paper: RunPlan, folder: Path) -> None:
+    points = sweep(paper, [2, 64, 256])
+    write_plot(points, "a < b", folder / "plot.svg")
+    picture = ElementTree.parse(folder / "plot.svg").getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    lines = [line.get("points", "").split() for line in picture.iter(f"{space}polyline")]
+    assert [len(line) for line in lines] == [3, 3, 2, 3, 2, 2]  # two GPUs do not hold a training
+    heights = [float(place.split(",")[1]) for place in lines[0]]
+    assert heights == sorted(heights)  # less time is further down, which in SVG is a larger y
+    assert {text.text for text in picture.iter(f"{space}text")} >= {"generation", "judging", "training", "evaluation"}
+    with pytest.raises(HarnessError, match=r"ends with \.html or \.svg"):
+        write_plot(points, "title", folder / "plot.png")

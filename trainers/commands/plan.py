@@ -41,7 +41,7 @@ Examples:
 @click.option(
     "--sweep", type=click.IntRange(min=1), help="Simulate 1, 2, 4, ... up to so many GPUs: what bounds the run."
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="With --sweep: write the picture as an HTML file.")
+@click.option("--plot", type=click.Path(path_type=Path), help="With --sweep: write the picture, an .html or .svg file.")
 @click.option("--explain", is_flag=True, help="Show the formula of every figure.")
 @click.option("--json", "as_json_", is_flag=True, help="Print everything as JSON.")
 def plan(
@@ -85,8 +85,9 @@ def _sweep(made: RunPlan, largest: int, plot: Path | None, as_json_: bool) -> No
 
     from rich.console import Console
 
+    from trainers.planning.plot import write_plot
     from trainers.planning.show import print_sweep
-    from trainers.planning.sweep import powers, sweep, write_plot
+    from trainers.planning.sweep import powers, sweep
 
     points = sweep(made, powers(largest))
     if as_json_:

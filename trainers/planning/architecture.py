@@ -106,7 +106,8 @@ def _config(model: str, given: Path | None) -> tuple[Any, str]:
         return _read(folder / "config.json"), "its config.json"
     name = model.partition("@")[0]
     if name in _table():
-        return _from_table(_table()[name]), "published numbers (trainers/planning/architectures.yaml)"
+        entry = _table()[name]
+        return _from_table(entry), f"trainers/planning/architectures.yaml, {entry['source']}"
     return _read(_fetched(model)), "config.json from the hub"
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from trainers.planning.assemble import RunPlan, plan_of
-from trainers.planning.stages import PHASES, Phase, StageCost
+from trainers.planning.stages import Phase, StageCost
 
 _SHARES = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875)  # of the GPUs that train, when phases overlap
 _SERVE, _TRAIN, _EVALUATE = "serve", "train", "evaluate"
@@ -151,28 +150,3 @@ def _run(tasks: Sequence[_Task]) -> float:
             follower.waits -= 1
             if not follower.waits:
                 heapq.heappush(ready[follower.pool], (follower.order, number_of[id(follower)]))
-
-
-# ---------------------------------------------------------------- the plot
-
-
-def write_plot(points: Sequence[Point], title: str, path: Path) -> None:
-    """Hours by phase over the number of GPUs, as one HTML file that needs no network."""
-    import plotly.graph_objects as go
-
-    counts = [point.gpus for point in points]
-    figure = go.Figure()
-    for phase in PHASES:
-        hours = [point.phases[phase] / 3600 for point in points]
-        figure.add_scatter(x=counts, y=hours, mode="lines+markers", name=phase)
-    for name, line, values in (
-        ("all, in turn", "solid", [point.in_turn for point in points]),
-        ("all, overlapped", "dash", [point.overlapped for point in points]),
-    ):
-        style = {"dash": line, "color": "#333", "width": 3}
-        whole = [value / 3600 if value < float("inf") else None for value in values]
-        figure.add_scatter(x=counts, y=whole, mode="lines", name=name, line=style)
-    figure.update_layout(title=title, xaxis_title="GPUs", yaxis_title="hours", template="plotly_white")
-    figure.update_xaxes(type="log", tickvals=counts)
-    figure.update_yaxes(type="log")
-    figure.write_html(path, include_plotlyjs=True, full_html=True)
