@@ -25,6 +25,13 @@ def code_fingerprint(task: Task, rules: Rules) -> str:
     return _hash(tuple(dict.fromkeys([*shared, *sorted(own)])))
 
 
+def sample_code(task: Task) -> str:
+    """SHA-256 over the code that makes a task's samples from rows."""
+    shared = sorted((Path(harness.__file__).parent / "data").glob("*.py"))
+    own = {path for function in (task.from_tsv, task.from_hub) for path in _sources(function)}
+    return _hash((*shared, *sorted(own)))
+
+
 def _sources(function: Callable[..., Any]) -> Iterator[Path]:
     """The files of the modules that define a function and those it is made of (what a partial or a closure holds)."""
     parts: list[Any] = []

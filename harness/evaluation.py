@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from harness import interrupt, registry
 from harness.api import OFFICIAL, Judge, Metrics, Model, Request, Response, Rules, Sample, Scored, Task, Verdict
-from harness.code import code_fingerprint
+from harness.code import code_fingerprint, sample_code
 from harness.data import Dataset, open_dataset
 from harness.data.subset import subset
 from harness.memory import peak_memory
@@ -26,8 +26,8 @@ from harness.scoring.extractor_audit import gold_named, rule_counts
 from harness.scoring.reasoning import REASONING_TAGS, strip_reasoning
 from harness.scoring.score import open_judge, score_all
 from harness.store import Cell, LoadedRun, Result, Store, load_run, request_key
-from harness.store.frames import export
-from harness.store.manifest import write_manifest
+from harness.store.frames import export, is_exported
+from harness.store.manifest import describe, is_current, write_manifest
 
 _CHUNK = 256  # samples whose stored responses are looked up together
 _FLUSH_RESPONSES, _FLUSH_SECONDS = 64, 1.0  # a kill loses at most so many responses
@@ -64,10 +64,14 @@ def evaluate(
     return load_run(folder)
 
 
-def finish_run(store: Store, arguments: Mapping[str, Any]) -> None:
-    """Export the tables and write the manifest, last of all."""
+def finish_run(store: Store, arguments: Mapping[str, Any]) -> bool:
+    """Export the tables and write the manifest, last of all; False where both are there and would say the same."""
+    manifest = describe(store, arguments)
+    if is_exported(store) and is_current(store, manifest):
+        return False
     export(store)
-    write_manifest(store, arguments)
+    write_manifest(store, manifest)
+    return True
 
 
 @runtime_checkable
@@ -172,7 +176,8 @@ class Evaluator:
         if task.name not in self._opened:
             dataset = open_dataset(task, self._data, skip_bad_rows=self._skip)
             samples = subset(dataset, self._limit, task.facets[0] if task.facets else None)
-            self.store.add_samples(task.name, samples)
+            content = f"{dataset.sha256} {sample_code(task)}"
+            self.store.add_samples(task.name, samples, of=content, part=str(self._limit))
             self._opened[task.name] = dataset, samples
         return self._opened[task.name]
 

@@ -119,9 +119,9 @@ def run(
         )  # fmt: skip
         store.set_meta(arguments=_plain(arguments))  # not before they were accepted: a refused one may hold a key
         results = job.results(evaluator, console, chosen.tasks, limit or chosen.limit)
-        finish_run(store, _plain(arguments))
+        changed = finish_run(store, _plain(arguments))
         usage = store.meta().get("usage", {})
-    _show(results, folder, console)
+    _show(results, folder, console, changed)
     _show_usage(usage, console)
     if ablate:
         _show_gains(results, folder, console)
@@ -192,19 +192,29 @@ class _Job:
         return plan
 
 
-def _show(results: Sequence[Result], folder: Path, console: Console) -> None:
-    """Print the table (of trained methods the last stages only) and write leaderboard, comparison and report."""
+def _show(results: Sequence[Result], folder: Path, console: Console, changed: bool) -> None:
+    """Print the table (of trained methods the last stages only); write leaderboard, comparison and report, where the
+    run has changed or they are missing.
+    """
     from harness.report.html import write_report
     from harness.report.leaderboard import write_csv
     from harness.report.table import print_results
 
     print_results([r for r in results if "method" not in r.stage or r.stage.get("last")], console)
-    write_csv(folder / "leaderboard.csv", [folder])
-    files = [folder / "leaderboard.csv"]
-    if any("method" in result.stage for result in results):
-        files += _compare(folder)
-    write_report(folder, folder / "report.html")
-    console.print("[dim]written[/]", *files, folder / "report.html", highlight=False, soft_wrap=True)
+    board, report = folder / "leaderboard.csv", folder / "report.html"
+    if not changed and _written_after(folder / "manifest.json", board, report):
+        console.print("[dim]nothing has changed in[/]", board, report, highlight=False, soft_wrap=True)
+        return
+    write_csv(board, [folder])
+    comparison = _compare(folder) if any("method" in result.stage for result in results) else []
+    write_report(folder, report)
+    console.print("[dim]written[/]", board, *comparison, report, highlight=False, soft_wrap=True)
+
+
+def _written_after(manifest: Path, *files: Path) -> bool:
+    """Whether all of the files were made of the finished run: a kill may have come between it and them."""
+    finished = manifest.stat().st_mtime_ns
+    return all(file.is_file() and file.stat().st_mtime_ns >= finished for file in files)
 
 
 def _show_usage(usage: Mapping[str, Mapping[str, float]], console: Console) -> None:

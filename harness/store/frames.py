@@ -33,6 +33,7 @@ _UNITS = """
 SELECT c.model, c.task, c.protocol, c.judge, u.id, u.cluster, u.score, u.weight
 FROM units u JOIN cells c ON c.id = u.cell ORDER BY c.id, u.position
 """
+_TABLES = (("items", _ITEMS), ("units", _UNITS))
 
 #: Columns of the exports that are not text.
 _NUMBERS = {
@@ -73,12 +74,17 @@ def load_run(path: Path | str) -> LoadedRun:
     return LoadedRun(folder, results, items, units, stated)
 
 
+def is_exported(store: Store) -> bool:
+    """Whether the tables lie beside the database."""
+    return all((store.folder / f"{name}.parquet").is_file() for name, _ in _TABLES)
+
+
 def export(store: Store) -> None:
     """Write items.parquet and units.parquet beside the database, each whole or not at all; memory stays flat."""
     import pyarrow
     from pyarrow import parquet
 
-    for name, query in (("items", _ITEMS), ("units", _UNITS)):
+    for name, query in _TABLES:
         part = store.folder / f".{name}.parquet.part"
         columns, batches = store.rows(query)
         schema = pyarrow.schema([(column, _NUMBERS.get(column, "large_string")) for column in columns])

@@ -25,7 +25,8 @@ _HERE = Path(__file__).resolve().parents[2]
 class Manifest(BaseModel):
     """What made a run. `cells` has one entry per number: model fingerprint, data hash, protocol, judge, code hash.
 
-    `usage` is what served models say they spent, by model; `parity` the certificates of `harness parity`.
+    `results` hashes what the tables beside it were made of; `usage` is what served models say they spent, by model;
+    `parity` the certificates of `harness parity`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,15 +38,20 @@ class Manifest(BaseModel):
     hardware: dict[str, Any]
     arguments: dict[str, Any]
     cells: list[dict[str, Any]]
+    results: str = ""
     usage: dict[str, dict[str, float]] = {}
     parity: list[dict[str, Any]] = []
     finished: str
 
 
-def write_manifest(store: Store, arguments: Mapping[str, Any]) -> Manifest:
-    """Describe the run and write manifest.json, whole or not at all."""
+#: What decides the tables of a run; the rest of a manifest is about when and where they were made.
+_DECIDES = {"harness", "git", "arguments", "cells", "results", "usage", "parity"}
+
+
+def describe(store: Store, arguments: Mapping[str, Any]) -> Manifest:
+    """The manifest of the run as it is now."""
     notes = store.meta()
-    manifest = Manifest(
+    return Manifest(
         harness=__version__,
         git=_git(),
         python=sys.version.split()[0],
@@ -65,14 +71,28 @@ def write_manifest(store: Store, arguments: Mapping[str, Any]) -> Manifest:
             }
             for r in store.results()
         ],
+        results=store.results_digest(),
         usage=notes.get("usage", {}),
         parity=notes.get("parity", []),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def is_current(store: Store, manifest: Manifest) -> bool:
+    """Whether the run's manifest.json says that its tables were made of the same."""
+    try:
+        before = Manifest.model_validate_json((store.folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # none yet, or not readable: it is made anew
+    now = json.loads(json.dumps(manifest.model_dump(include=_DECIDES)))
+    return bool(before.model_dump(include=_DECIDES) == now)
+
+
+def write_manifest(store: Store, manifest: Manifest) -> None:
+    """Write manifest.json, whole or not at all."""
     part = store.folder / ".manifest.json.part"
     part.write_text(json.dumps(manifest.model_dump(), indent=1, ensure_ascii=False) + "\n")
     part.replace(store.folder / "manifest.json")
-    return manifest
 
 
 def _git() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import sqlite3
@@ -121,8 +122,12 @@ class Store:
     # ------------------------------------------------------------ notes
 
     def set_meta(self, **values: Any) -> None:
-        """Keep JSON values by name (the arguments of the run, versions, ...)."""
+        """Keep JSON values by name (the arguments of the run, versions, ...); what is kept already is not written."""
+        kept = self.meta()
         rows = [(name, json.dumps(value)) for name, value in values.items()]
+        rows = [(name, text) for name, text in rows if name not in kept or json.dumps(kept[name]) != text]
+        if not rows:
+            return
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
@@ -160,11 +165,20 @@ class Store:
 
     # ------------------------------------------------------------ samples
 
-    def add_samples(self, task: str, samples: Iterable[Sample]) -> None:
-        """Keep the items' texts, so that a run can be re-scored and read without its data set."""
+    def add_samples(self, task: str, samples: Iterable[Sample], of: str = "", part: str = "") -> None:
+        """Keep the items' texts, so that a run can be re-scored and read without its data set.
+
+        `of` names their content and `part` which of them these are; a part that is kept already is not read again.
+        """
+        kept = self.meta().get("samples", {})
+        before, parts = kept.get(task, ("", []))
+        if of and before == of and part in parts:
+            return
         rows = ((task, s.id, s.cluster, _sample_body(s)) for s in samples)
         with self._writing() as db:
             db.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?)", rows)
+        parts = [*(parts if before == of else []), part] if of else []
+        self.set_meta(samples={**kept, task: (of, parts)})
 
     def samples(self, task: str) -> dict[str, Sample]:
         """The kept items of a task by id; their images know their hash only (the data set has the bytes)."""
@@ -240,6 +254,14 @@ class Store:
                 "INSERT INTO units VALUES (?, ?, ?, ?, ?, ?)",
                 ((cell, i, u.id, u.cluster, u.score, u.weight) for i, u in enumerate(units)),
             )
+
+    def results_digest(self) -> str:
+        """SHA-256 over all finished cells: it changes whenever one is scored again."""
+        digest = hashlib.sha256()
+        with self._reading():
+            for row in self._db.execute("SELECT model, task, protocol, judge, result FROM cells ORDER BY id"):
+                digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
 
     def results(self) -> list[Result]:
         """All finished cells, in the order in which they were finished; their metrics carry no units."""
