@@ -87,8 +87,7 @@ def token_scores(model: Any, tokenizer: Any, prompt: Prepared, tokens: Sequence[
 
 
 def _run(model: Any, batch: Sequence[Prepared], loop: _Loop, pad: int) -> None:
-    inputs = {name: value.to(model.device) for name, value in collate(batch, pad).items()}
-    inputs = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in inputs.items()}
+    inputs = {name: value.to(model.device) for name, value in collate(batch, pad, model.dtype).items()}
     config = GenerationConfig(
         max_new_tokens=loop.steps, do_sample=False, num_beams=1, use_cache=True, pad_token_id=pad,
         eos_token_id=sorted(loop.eos) or None, num_return_sequences=1,

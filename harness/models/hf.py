@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Tokens a batch may hold; a row counts its prompt and at most this many of its new tokens (few use all of them).
 NEW_TOKENS_COUNTED = 128
-BATCH_TOKENS = {"cpu": 6_144, "cuda": 131_072}
+BATCH_TOKENS = {"cpu": 12_288, "cuda": 131_072}
 
 
 def open_model(spec: str, **options: Any) -> HFModel:

@@ -233,11 +233,11 @@ def _merging_once(processor: Any) -> Any:
     return processor
 
 
-def collate(batch: Sequence[Prepared], pad_token_id: int) -> dict[str, torch.Tensor]:
+def collate(batch: Sequence[Prepared], pad_token_id: int, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
     """Left-pad prompts to input_ids, attention_mask and token types of shape [B, T]; features are joined on dim 0.
 
     Features whose other dims differ (numbers of images or tiles) are zero-padded to the largest, which is how the
-    processors themselves pad and what the models drop.
+    processors themselves pad and what the models drop. Floating-point features become `dtype` (None: stay).
     """
     width = max(item.length for item in batch)
 
@@ -254,18 +254,20 @@ def collate(batch: Sequence[Prepared], pad_token_id: int) -> dict[str, torch.Ten
     for name in {name for item in batch for name in item.per_token}:
         inputs[name] = padded([item.per_token.get(name, torch.zeros_like(item.input_ids)) for item in batch], 0)
     for name in {name for item in batch for name in item.features}:
-        inputs[name] = _join([item.features[name] for item in batch if name in item.features])
+        inputs[name] = _join([item.features[name] for item in batch if name in item.features], dtype)
     return inputs
 
 
-def _join(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    if len({tensor.shape[1:] for tensor in tensors}) > 1:
-        largest = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
-        tensors = [_grow(tensor, largest) for tensor in tensors]
-    return torch.cat(list(tensors))
-
-
-def _grow(tensor: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    full = tensor.new_zeros((tensor.shape[0], *sizes))
-    full[tuple(slice(size) for size in tensor.shape)] = tensor
+def _join(tensors: Sequence[torch.Tensor], dtype: torch.dtype | None) -> torch.Tensor:
+    """One tensor, written in a single pass: pixels are most of a batch's bytes."""
+    first = tensors[0]
+    if dtype is None or not first.is_floating_point():
+        dtype = first.dtype
+    sizes = [max(dims) for dims in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    alike = len({tensor.shape[1:] for tensor in tensors}) == 1
+    full = (first.new_empty if alike else first.new_zeros)((sum(map(len, tensors)), *sizes), dtype=dtype)
+    start = 0
+    for tensor in tensors:
+        full[(slice(start, start + len(tensor)), *map(slice, tensor.shape[1:]))] = tensor
+        start += len(tensor)
     return full
