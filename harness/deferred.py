@@ -94,8 +94,11 @@ class _Deferred(ModuleType):
 
 
 def _load(module: ModuleType) -> None:
-    """Run the code of a deferred module, in the same object."""
+    """Run the code of a deferred module, in the same object; that of its package first, as an import would."""
     with _lock:
+        package = sys.modules.get(module.__name__.rpartition(".")[0])
+        if isinstance(package, _Deferred):
+            _load(package)
         if isinstance(module, _Deferred):
             inner: Loader = vars(module).pop("_inner")
             module.__class__ = ModuleType  # type: ignore[assignment]

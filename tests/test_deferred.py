@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def run(code: str) -> str:
     """What a fresh process prints."""
@@ -32,6 +34,25 @@ print(len(optimizer.param_groups))
 """
     )
     assert said.split() == ["False", "False", "False", "2.0", "True", "True", "2"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    ["torch._dynamo.utils.counters", "torch._dynamo.config", "torch._dynamo.utils.is_compile_supported('cpu')"],
+)
+def test_any_part_may_be_used_first(first: str) -> None:
+    said = run(
+        f"""
+import sys
+from harness import deferred
+deferred.enable()
+import torch, torchvision, torch._dynamo.utils, torch._dynamo.config
+{first}
+print("torch._dynamo.symbolic_convert" in sys.modules, type(torch._dynamo.utils).__name__)
+print(len(torch._dynamo.utils.counters))
+"""
+    )
+    assert said.split() == ["True", "module", "0"]
 
 
 def test_a_function_imported_by_name_loads_its_module_when_it_is_called() -> None:
