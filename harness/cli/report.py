@@ -25,7 +25,7 @@ The file needs no network. Where a run is too large for one file, `harness view`
     nargs=2,
     multiple=True,
     metavar="A B",
-    help="Models or methods to compare. Repeatable.  [default: methods with one another and the base]",
+    help="Models or methods to compare. Repeatable.  [default: Masters with the others and the untrained models]",
 )
 @click.option(
     "--images", default=20.0, show_default=True, type=click.FloatRange(0), help="Megabytes of images at most."

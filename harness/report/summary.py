@@ -117,6 +117,7 @@ def _gain(gain: Gain) -> dict[str, Any]:
 
 def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
     cell = result.cell
+    groups = result.metrics.groups if result.stage.get("last", True) else {}  # no page shows those of earlier stages
     return {
         "task": tasks.index(cell.task),
         "column": columns.index((cell.model, cell.protocol, cell.judge)),
@@ -131,7 +132,7 @@ def _cell(result: Result, tasks: Sequence[str], columns: Sequence[tuple[str, str
         "tokens": result.tokens,
         "seconds": result.seconds,
         "memory": dict(result.memory),
-        "groups": {f: {k: [g.score, g.n] for k, g in table.items()} for f, table in result.metrics.groups.items()},
+        "groups": {f: {k: [g.score, g.n] for k, g in table.items()} for f, table in groups.items()},
     }
 
 

@@ -75,4 +75,4 @@ def _totals(records: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+    return float(f"{sum(values) / len(values):.5g}") if values else None  # no chart shows more digits
