@@ -171,7 +171,9 @@ def compare_sides(
     for name in filter(None, (a, b, base, teacher)):
         if name not in sides:
             raise HarnessError(f"no model or method is called {name!r}", f"there are: {', '.join(sides)}")
-    tasks = [task for task in sides[a] if task in sides[b]]
+    suites = load_suites()
+    usual = suites.resolve("full").tasks
+    tasks = sorted((task for task in sides[a] if task in sides[b]), key=lambda task: (*usual, task).index(task))
     if not tasks:
         raise HarnessError(f"{a} and {b} have no task in common", "evaluate both on the same suite")
     warnings: list[str] = []
@@ -196,7 +198,7 @@ def compare_sides(
         Row(r.task, r.score_a, r.score_b, r.difference, float(p), r.seeds, r.recovered)
         for r, p in zip(rows, adjusted, strict=True)
     ]
-    composites = load_suites().composites
+    composites = suites.composites
     weights = shares(tasks, composites)
     averages = (sum(weights[r.task] * r.score_a for r in rows), sum(weights[r.task] * r.score_b for r in rows))
     overall = _overall(rows, [weights[row.task] for row in rows], alpha)

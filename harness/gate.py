@@ -21,6 +21,8 @@ from harness.policy import EVERY, Overall, Policy, Tier, TierName
 from harness.stats.paired import Pairs, pair
 from harness.stats.sequential import Estimate, boundaries, estimate, mean_of
 
+_OVERALL = "overall"  # stands for a task in checks of all tasks together
+
 
 class Decision(IntEnum):
     """The verdict; its value is the exit code of `harness gate`."""
@@ -184,11 +186,16 @@ class Scores:
         """`keys` are (model, task) pairs."""
         self._policy, self._keys, self._looks, self._seen = policy, list(keys), looks, 0
         self._decided: dict[tuple[str, str], Check] = {}
-        models = dict.fromkeys(model for model, _ in keys)
-        tiers = [found[0] for _, task in keys if (found := policy.tier_of(task))]
-        tiers += [policy.overall.tier] * len(models) if policy.overall else []
+        tiers = [(found[0], False) for _, task in keys if (found := policy.tier_of(task))]
+        if policy.overall:
+            tiers += [(policy.overall.tier, True) for _ in dict.fromkeys(model for model, _ in keys)]
         self._pass = boundaries(policy.alpha, looks)
-        self._fail = {tier: boundaries(policy.false_alarm / tiers.count(tier), looks) for tier in set(tiers)}
+        # Single tasks must not drown the means: where a tier has both, each kind has half of the false alarms.
+        kinds = [tier for tier, _ in set(tiers)]
+        self._fail = {
+            (tier, mean): boundaries(policy.false_alarm / kinds.count(tier) / tiers.count((tier, mean)), looks)
+            for tier, mean in set(tiers)
+        }
 
     @property
     def certain(self) -> bool:
@@ -208,14 +215,14 @@ class Scores:
         if self._policy.overall:
             for model in dict.fromkeys(model for model, _ in self._keys):
                 mean = mean_of([part for (name, _), part in parts.items() if name == model])
-                self._check(model, "overall", self._policy.overall.tier, self._policy.overall, mean)
+                self._check(model, _OVERALL, self._policy.overall.tier, self._policy.overall, mean)
         self._seen += 1
         return list(self._decided.values())
 
     def _check(self, model: str, task: str, tier: TierName, limits: Tier | Overall, part: Estimate) -> None:
         old = self._decided.get((model, task))
         if old is None or old.status is Status.OPEN:
-            z_fail, z_pass = self._fail[tier][self._seen], self._pass[self._seen]
+            z_fail, z_pass = self._fail[tier, task == _OVERALL][self._seen], self._pass[self._seen]
             last = self._seen + 1 == self._looks
             self._decided[model, task] = _score_check(model, task, tier, limits, part, (z_fail, z_pass), last)
 
@@ -274,13 +281,13 @@ def _speeds(policy: Policy, matched: Sequence[Couple]) -> list[Check]:
         sides = [[getattr(c, side).result for c in matched if c.model == model] for side in ("new", "old")]
         if not all(r.inferred == r.items and r.seconds > 0 for side in sides for r in side):
             told = "not measured: some responses came from the store"
-            checks.append(Check("watch", model, "overall", "speed", Status.OPEN, float("nan"), None, None, told))
+            checks.append(Check("watch", model, _OVERALL, "speed", Status.OPEN, float("nan"), None, None, told))
             continue
         new, old = (sum(r.items for r in side) / sum(r.seconds for r in side) for side in sides)
         drop = 1 - new / old
         status = Status.FAILED if drop > policy.speed.max_drop else Status.PASSED
         told = f"{new:.1f} items a second, baseline {old:.1f}, may drop by {policy.speed.max_drop:.0%}"
-        checks.append(Check(policy.speed.tier, model, "overall", "speed", status, 100 * drop, None, None, told))
+        checks.append(Check(policy.speed.tier, model, _OVERALL, "speed", status, 100 * drop, None, None, told))
     return checks
 
 

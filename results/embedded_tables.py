@@ -1,10 +1,9 @@
 """The tables of a run of one recipe with several seeds: scores, paired differences, stages."""
 
-import numpy as np
-
 from harness.compare import compare_sides, methods_of, read_sides
 from harness.report.comparison import markdown
 from harness.report.leaderboard import Leaderboard, read
+from harness.report.overview import stage_averages
 from harness.report.seeds import over_seeds, seed_means
 from harness.store import Store
 from harness.suites import counted, load_suites
@@ -57,9 +56,9 @@ class Tables:
         against = [name for name in AGAINST[:4] if name in self.sides]
         rows = [entry for entry in self.board().entries if not entry.source]
         lines = [
-            "Mean over the suite in points (MMMU-Pro's two settings count as one); differences are means over all",
-            "tasks, paired by item and seed, in brackets the 95 % interval (items and training seeds; not corrected",
-            "for the number of comparisons). Bold: the interval excludes 0.",
+            "Mean over the suite in points (MMMU-Pro's two settings count as one) and its differences, paired by item",
+            "and seed, in brackets the 95 % interval (items and training seeds; not corrected for the number of",
+            "comparisons). Bold: the interval excludes 0.",
             "`sft`, `naive-kd` and `mask-only` train on one gold response to a question, the others on eight: they are",
             "compared although these budgets differ (`--allow budget`).",
             "",
@@ -104,35 +103,14 @@ class Tables:
     # ------------------------------------------------------------ stages.md
 
     def stages(self):
-        """Mean over tasks after each stage, on the items that every stage was scored on, averaged over seeds."""
-        found, names = {}, {}
-        for side in self.sides.values():
-            for task, measured in side.items():
-                for one in measured:
-                    stage = one.result.stage
-                    if "method" in stage and one.result.cell.model.startswith(f"{stage['method']}/s{stage['seed']}/"):
-                        found.setdefault((stage["method"], stage["index"]), {})[stage["seed"], task] = one.units
-                        names[stage["method"], stage["index"]] = one.result.cell.model.rpartition("/")[2]
-        last = max(index for _, index in found)
+        """Average after each stage, on the items that every stage was scored on, averaged over seeds."""
+        heads, rows = stage_averages(self.sides)
         lines = [
             "# Score after each stage", "",
-            "Mean over the tasks, on the items that all stages were scored on, averaged over seeds. In brackets the",
-            "stage's teacher and mask ratio.", "",
-            "| method | " + " | ".join(str(i + 1) for i in range(last + 1)) + " |", "|---|" + "---:|" * (last + 1),
+            "Average over the tasks, on the items that all stages were scored on, averaged over seeds. Teacher and",
+            "mask ratio are those of Masters; `masters-fixed-mask` stays at r = 0.4, `masters-reversed` goes up from",
+            "0, and `sft` and the naive forms have no mask.", "",
+            "| method | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads),
         ]  # fmt: skip
-        for method in self.methods:
-            cells = [self._stage(found, names, method, index) for index in range(last + 1)]
-            lines.append(f"| {method} | {' | '.join(cells)} |")
+        lines += [f"| {method} | {' | '.join(f'{value:.1f}' for value in row)} |" for method, row in rows.items()]
         return "\n".join(lines) + "\n"
-
-    def _stage(self, found, names, method, index):
-        of_stage = found.get((method, index))
-        if not of_stage:
-            return ""
-        scores = []
-        for key, own in of_stage.items():
-            stages = [other[key] for (m, _), other in found.items() if m == method and key in other]
-            shared = set.intersection(*({unit.id for unit in units} for units in stages))
-            kept = [u for u in own if u.id in shared]
-            scores.append(sum(u.score * u.weight for u in kept) / sum(u.weight for u in kept))
-        return f"{100 * np.mean(scores):.1f} ({names[method, index].partition('-')[2]})"

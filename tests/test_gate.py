@@ -15,7 +15,7 @@ from harness.api import HarnessError, Response
 from harness.cli import main
 from harness.data import open_dataset
 from harness.evaluation import evaluate
-from harness.gate import Check, Decision, Gate, Scores, Status, couples, judge
+from harness.gate import Check, Decision, Gate, Scores, Status, couples, decide, judge
 from harness.policy import Policy, read_policy
 from harness.reference import read_measured, write_reference
 from harness.report.gate import markdown
@@ -228,3 +228,18 @@ def test_a_long_verdict_fits_a_comment_and_shows_what_failed():
 @pytest.mark.parametrize("words", [["--alhpa", "1"], [], ["--policy", str(SHIPPED), "--baseline-model", "other"]])
 def test_a_command_line_that_cannot_be_read_is_broken_not_inconclusive(baseline, words):
     assert CliRunner().invoke(main, ["gate", str(baseline), "--baseline", str(baseline), *words]).exit_code == 3
+
+
+def test_a_fault_that_all_models_share_is_not_drowned_by_the_number_of_checks():
+    """A parser that loses 6 of 16 answers on three of 18 tasks, for each of nine models: 171 score checks."""
+    rng = np.random.default_rng(5)
+    world = {}
+    for model in range(9):
+        for task in range(18):
+            old = (rng.random(16) < 0.6).astype(float)
+            lost = np.where(np.arange(16) < 6, 0.0, 1.0) if task < 3 else np.ones(16)
+            world[f"model{model}", f"task{task}"] = Pairs(old * lost, old, np.full(16, 1 / 16), np.arange(16))
+    scores = Scores(read_policy(SHIPPED), list(world), 1)
+    assert decide(scores.look(world)) is Decision.NO_GO
+    same = {key: Pairs(pairs.b, pairs.b, pairs.weight, pairs.cluster) for key, pairs in world.items()}
+    assert decide(Scores(read_policy(SHIPPED), list(same), 1).look(same)) is Decision.GO

@@ -76,7 +76,7 @@ def overview(folder: Path, sides: Mapping[str, Side], *, resamples: int = 10_000
         averages[name] = sum(own[one] for one in names) / len(names)
     rewarded = _rewarded(folder)
     lines = [_line(method, main, student, sides, rewarded, resamples, alpha) for method in methods]
-    return Overview(main, student, models, tasks, scores, averages, len(names), lines, *_stages(sides, methods))
+    return Overview(main, student, models, tasks, scores, averages, len(names), lines, *stage_averages(sides))
 
 
 def _first(side: Side) -> Measured:
@@ -128,8 +128,13 @@ def _rewarded(folder: Path) -> list[str]:
 # ---------------------------------------------------------------- stages
 
 
-def _stages(sides: Mapping[str, Side], methods: Sequence[str]) -> tuple[list[str], dict[str, list[float | None]]]:
-    """Heads of the stages, and for each method the average after each, over the items that all stages share."""
+def stage_averages(sides: Mapping[str, Side]) -> tuple[list[str], dict[str, list[float | None]]]:
+    """Heads of the stages, and for each method the average after each, over the items that all stages share.
+
+    Heads have teacher and mask ratio of the main method; controls may have others.
+    """
+    methods = methods_of(sides)
+    main = main_method(methods)
     entries, places, heads = [], [], {}
     for name, side in sides.items():
         stage = _first(side).result.stage
@@ -137,7 +142,7 @@ def _stages(sides: Mapping[str, Side], methods: Sequence[str]) -> tuple[list[str
             metrics = {task: replace(m[0].result.metrics, units=tuple(m[0].units)) for task, m in side.items()}
             entries.append(Entry({"model": name}, metrics, None))
             places.append((stage["method"], stage["index"]))
-            if stage.get("r") or stage["index"] not in heads:
+            if stage["method"] == main or stage["index"] not in heads:
                 teacher = str(stage.get("teacher", "")).rpartition("/")[2]
                 heads[stage["index"]] = f"{teacher} r={stage['r']:g}" if "r" in stage else teacher
     composites = load_suites().composites

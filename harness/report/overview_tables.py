@@ -109,7 +109,7 @@ def _notes(found: Overview) -> Iterator[str]:
         f" term. clear: tasks on which {found.main} is above and below it after Holm's correction."
     )
     if any(line.other_budget for line in found.lines):
-        yield f"* spent another budget of responses or steps than {found.main}."
+        yield f"* spent another budget of responses, tokens or steps than {found.main}."
     others = [line for line in found.lines if line.method != found.main]
     other = next((line.method for line in others if not line.other_budget), others[0].method if others else "")
     if other:
