@@ -230,6 +230,18 @@ def test_every_figure_is_drawn_and_has_a_table(opened):
         assert opened.execute_script(f"return document.querySelector('[data-figure={name}]').ariaLabel")
 
 
+def test_a_window_of_another_size_leaves_the_figures_their_height(opened):
+    opened.execute_script("document.querySelector('[data-figure=suite]').scrollIntoView()")
+    until(opened, "document.querySelector('[data-figure=suite] .main-svg') !== null")
+    height = "document.querySelector('[data-figure=suite] .main-svg').getBoundingClientRect().height"
+    before = opened.execute_script(f"return {height}")
+    for width in (900, 1200):
+        opened.set_window_size(width, 900)
+        drawn = "document.querySelector('[data-figure=suite] .main-svg').getBoundingClientRect().width"
+        until(opened, f"Math.abs({drawn} - document.querySelector('[data-figure=suite]').clientWidth) < 2")
+    assert opened.execute_script(f"return {height}") == before
+
+
 def test_filters_flips_and_search_agree_with_the_store(opened, run):
     items = Items(run)
     first, second = (items.part(f"index/{cell}") for cell in items.cells(0)[:2])

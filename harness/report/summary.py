@@ -85,7 +85,7 @@ def default_pairs(sides: Mapping[str, Side], models: Sequence[str]) -> list[tupl
     methods = methods_of(sides)
     plain = [n for n in dict.fromkeys(models) if n in sides and not _stage(sides[n]) and not is_ablated(n)]
     mine = main_method(methods) if methods else ""
-    against = [(mine, other) for other in [*reversed(methods), *plain] if mine and other != mine]
+    against = [(mine, other) for other in [*methods, *plain] if mine and other != mine]
     bases = [(method, name) for name in plain for method in methods]
     untrained = [(new, old) for i, new in enumerate(plain) for old in plain[:i]]
     return list(dict.fromkeys([*against, *bases, *untrained]))[:_PAIRS]

@@ -49,6 +49,7 @@ async function drawn(canvas) {
   const { traces, layout } = BUILT.get(canvas.dataset.figure)();
   const library = await plotly();
   if (!canvas.isConnected) return;
+  canvas.style.height = `${layout.height}px`;  // else a window that changes its size makes the drawing as low as it can
   await library.react(canvas, traces, layoutOf(layout), { responsive: true, displaylogo: false, displayModeBar: false });
   canvas.dataset.drawn = "yes";
 }
