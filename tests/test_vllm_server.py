@@ -62,7 +62,7 @@ def test_what_the_server_refuses_is_an_error_of_its_item() -> None:
     found = dict(model.generate(requests))
     assert found[0].finish == "error"
     assert "400" in found[0].error
-    assert len(found[1].token_ids) == len(found[1].logprobs) == 4
+    assert 0 < len(found[1].token_ids) == len(found[1].logprobs) <= 4
 
 
 def test_a_time_out_is_asked_again_and_then_an_error() -> None:
