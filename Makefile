@@ -41,10 +41,11 @@ docs: $(VENV)/.docs-installed
 upstream-check: $(VENV)/.installed
 	$(BIN)/python upstream/check.py $(ARGS)
 
-# Speed beside lmms-eval and VLMEvalKit, in benchmarks/results/peers.md (needs 14 GB and, once, 20 minutes to install the
-# peers; then about 25 minutes of one core). MASTERS_SHARED names a folder with real items; without it mini ones are used.
+# Speed beside lmms-eval and VLMEvalKit, in benchmarks/results/peers.md and the tables beside it (needs 14 GB and, once,
+# 20 minutes to install the peers; then about an hour of one core). ARGS="stages memory" measures only these sections
+# (ARGS=--help lists them). MASTERS_SHARED names a folder with real items; without it mini ones are used.
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/peers/all.py
+	$(BIN)/python benchmarks/peers/all.py $(ARGS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -44,7 +44,7 @@ def main() -> None:
         "# Cold start of the command line",
         "",
         f"`python benchmarks/cold_start.py`: median of {RUNS} processes, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} when it started.",
+        f"{os.cpu_count()} cores.",
         "",
         "| command | wall, s | processor, s | bound, s | heavy imports |",
         "|---|--:|--:|--:|---|",

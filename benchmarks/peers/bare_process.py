@@ -1,4 +1,4 @@
-"""The bare loop as a script of its own: bare_process.py ITEMS ROWS."""
+"""The bare loop as a script of its own: bare_process.py ITEMS ROWS FAMILY."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.data import open_dataset
 from harness.models.load import load_module, load_processor
 
 if __name__ == "__main__":
-    made = inputs(int(sys.argv[1]))
+    made = inputs(int(sys.argv[1]), sys.argv[3])
     torch.set_num_threads(1)
     task = registry.task("chartqa")
     rules = registry.rules(task, "lmms-eval@0.7.2")

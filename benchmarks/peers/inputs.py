@@ -1,4 +1,4 @@
-"""What every side of the comparison reads: a tiny random Qwen2.5-VL and ChartQA-shaped items, in everyone's form."""
+"""What every side of the comparison reads: tiny random checkpoints and ChartQA-shaped items, in everyone's form."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve()
 SHARED = Path(os.environ.get("MASTERS_SHARED", HERE.parents[3] / "shared"))
 WORK = Path(os.environ.get("MASTERS_HARNESS_CACHE") or "~/.cache/masters-harness").expanduser() / "bench"
 TOKENS = 16  # new tokens of an answer, as lmms-eval's ChartQA task prescribes; the checkpoint never ends one early
+FAMILIES = ("qwen2_5_vl", "internvl")
 MIN_PIXELS, MAX_PIXELS = 4 * 28 * 28, 64 * 28 * 28
 
 
@@ -35,13 +36,13 @@ class Inputs:
         return self.folder / "ChartQA_TEST.tsv"
 
 
-def inputs(size: int) -> Inputs:
+def inputs(size: int, family: str = FAMILIES[0]) -> Inputs:
     """Make what is missing. Real items where they lie beside the project (MASTERS_SHARED), else mini ones."""
     rows, origin = pool()
     if size > len(rows):
         raise SystemExit(f"only {len(rows)} items are there, {size} were asked for")
     folder = WORK / f"{origin.split()[0]}-{size}"
-    made = Inputs(size, origin, checkpoint(), folder)
+    made = Inputs(size, origin, checkpoint(family), folder)
     if not (folder / "done").exists():
         (folder / "tasks").mkdir(parents=True, exist_ok=True)
         write_tsv(rows[:size], made.tsv)
@@ -116,12 +117,12 @@ def write_task(folder: Path, lmms_eval: Path) -> str:
     return name
 
 
-def checkpoint() -> Path:
-    """A random Qwen2.5-VL of two layers, as the tests build it, with the real patch size: all peers have its class.
+def checkpoint(family: str = FAMILIES[0]) -> Path:
+    """A random model of two layers, as the tests build it (Qwen2.5-VL with its real patch size), in bfloat16.
 
     The output row of every special token is zero, so that greedy decoding never ends early: lengths are fixed.
     """
-    path = WORK / "qwen2_5_vl"
+    path = WORK / family
     if (path / "model.safetensors").exists():
         return path
     import torch
@@ -130,19 +131,21 @@ def checkpoint() -> Path:
     sys.path.insert(0, str(HERE.parents[2] / "tests"))
     import tiny_models
 
-    given, processor = tiny_models.build("qwen2_5_vl")
+    given, processor = tiny_models.build(family)
     config = copy.deepcopy(given.config)
-    config.vision_config.patch_size, config.vision_config.window_size = 14, 56
     config.tie_word_embeddings = config.text_config.tie_word_embeddings = False
+    if family == "qwen2_5_vl":
+        config.vision_config.patch_size, config.vision_config.window_size = 14, 56
+        pixels = {"min_pixels": MIN_PIXELS, "max_pixels": MAX_PIXELS}
+        processor.image_processor = hf.Qwen2VLImageProcessor(patch_size=14, **pixels)
     torch.manual_seed(0)
-    model = hf.Qwen2_5_VLForConditionalGeneration(config)
+    model = type(given)(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.normal_(0.0, 0.15)
         model.lm_head.weight[processor.tokenizer.all_special_ids] = 0
     model.generation_config = given.generation_config
-    processor.image_processor = hf.Qwen2VLImageProcessor(patch_size=14, min_pixels=MIN_PIXELS, max_pixels=MAX_PIXELS)
     model.to(torch.bfloat16).save_pretrained(path)
     processor.save_pretrained(path)
     return path

@@ -58,17 +58,20 @@ def harness(*words: str | Path) -> list[str | Path]:
 
 def write_section(title: str, body: str) -> None:
     """Replace one section of the table's file, or add it; the others stay."""
-    head, *sections = RESULTS.read_text().split("\n## ") if RESULTS.exists() else [HEAD]
+    sections = RESULTS.read_text().split("\n## ")[1:] if RESULTS.exists() else []
     found = dict(section.split("\n", 1) for section in sections)
     found[title] = f"\n{body.strip()}\n"
-    parts = [head.strip(), *(f"## {name}\n\n{found[name].strip()}" for name in sorted(found))]
+    parts = [HEAD.strip(), *(f"## {name}\n\n{found[name].strip()}" for name in sorted(found))]
     RESULTS.write_text("\n\n".join(parts) + "\n")
     print(f"## {title}\n\n{body}", flush=True)
 
 
 HEAD = """# Speed beside lmms-eval and VLMEvalKit
 
-Written by `make bench` (benchmarks/peers/); one section a question, measured in rounds, our process and theirs
-in turn, one thread on one core of two, medians, ratios of pairs. Other work shared the machine, so **processor
-seconds** decide; wall seconds stand beside them. What was tried, and what it brought: benchmarks/NOTES.md.
+Written by `make bench` (benchmarks/peers/), one section a question, each measured while the machine (two cores) did
+nothing else: our process and theirs in turn, one thread on one core, medians over the rounds, ratios of pairs. Seconds
+are those of the processor unless they are called wall. In tables of their own: the overhead of the loop
+([loop_overhead.md](loop_overhead.md)), c. scoring ([functions](scoring_speed_peers.md), [whole
+commands](scoring_commands.md), [up to a million](scoring_speed.md)), f. training ([steps](training_steps.md),
+[packing](packing.md)), g. [masking](masking.md). What was tried, and what it brought: benchmarks/NOTES.md.
 """

@@ -1,4 +1,7 @@
-"""(a) The whole command on the same checkpoint and items: ours, lmms-eval, VLMEvalKit and a bare loop."""
+"""(a) The whole command on the same checkpoint and items: ours, lmms-eval, VLMEvalKit and a bare loop.
+
+python benchmarks/peers/throughput.py [FAMILY] [ROUNDS]     a measurement that is cut off goes on
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from inputs import MAX_PIXELS, MIN_PIXELS, TOKENS, WORK, Inputs, inputs, pool, vlmeval_config, write_task
+from inputs import FAMILIES, MAX_PIXELS, MIN_PIXELS, TOKENS, WORK, Inputs, inputs, pool, vlmeval_config, write_task
 from processes import Spent, harness, middle, timed, write_section
 
 from harness.bridges.environments import FRAMEWORKS, install
@@ -19,7 +22,16 @@ from harness.bridges.environments import FRAMEWORKS, install
 HERE = Path(__file__).resolve().parent
 SIZES, ROUNDS = (100, 400), 3
 BATCHES = (16, 32, 64)
-KEPT = WORK / "throughput.jsonl"  # the batch sizes, then a line a round: a measurement that is cut off goes on
+TITLES = {"qwen2_5_vl": "Qwen2.5-VL", "internvl": "InternVL"}
+LMMS_EVAL = {
+    "qwen2_5_vl": ("qwen2_5_vl", f"min_pixels={MIN_PIXELS},max_pixels={MAX_PIXELS}"),
+    "internvl": ("internvl_hf", "max_patches=4"),  # as the checkpoint's own processor; the class takes batches of one
+}
+
+
+def kept(family: str) -> Path:
+    """The batch sizes, then a line a round: a measurement that is cut off goes on."""
+    return WORK / f"throughput-{family}.jsonl"
 
 
 def ours(made: Inputs, _: int) -> Spent:
@@ -33,7 +45,7 @@ def ours(made: Inputs, _: int) -> Spent:
 
 def bare(made: Inputs, rows: int) -> Spent:
     """A script that loads the model and loops over batches; no data handling beyond the TSV, no scores."""
-    return timed([sys.executable, HERE / "bare_process.py", str(made.size), str(rows)], "answers")
+    return timed([sys.executable, HERE / "bare_process.py", str(made.size), str(rows), made.checkpoint.name], "answers")
 
 
 @cache
@@ -49,10 +61,11 @@ def lmms_eval_environment() -> tuple[Path, Path]:
 def lmms_eval(made: Inputs, rows: int) -> Spent:
     """`python -m lmms_eval` on its own ChartQA task over a local file."""
     python, package = lmms_eval_environment()
-    model = f"pretrained={made.checkpoint},device=cpu,device_map=cpu,min_pixels={MIN_PIXELS},max_pixels={MAX_PIXELS}"
+    kind, options = LMMS_EVAL[made.checkpoint.name]
+    model = f"pretrained={made.checkpoint},device=cpu,device_map=cpu,{options}"
     with tempfile.TemporaryDirectory() as out:
         return timed(
-            [python, "-m", "lmms_eval", "--model", "qwen2_5_vl", "--model_args", model, "--tasks",
+            [python, "-m", "lmms_eval", "--model", kind, "--model_args", model, "--tasks",
              write_task(made.folder, package), "--include_path", made.folder / "tasks", "--batch_size", str(rows),
              "--log_samples", "--output_path", out], "relaxed_overall",
         )  # fmt: skip
@@ -70,64 +83,79 @@ def vlmeval(made: Inputs, _: int) -> Spent:
         )  # fmt: skip
 
 
-SIDES: dict[str, Callable[[Inputs, int], Spent]] = {
-    "harness run": ours, "bare loop": bare, "lmms-eval": lmms_eval, "VLMEvalKit": vlmeval,
-}  # fmt: skip
+Side = Callable[[Inputs, int], Spent]
+SIDES: dict[str, dict[str, Side]] = {
+    "qwen2_5_vl": {"harness run": ours, "bare loop": bare, "lmms-eval": lmms_eval, "VLMEvalKit": vlmeval},
+    "internvl": {"harness run": ours, "bare loop": bare, "lmms-eval": lmms_eval},  # VLMEvalKit's needs remote code
+}
 
 
 def best_batches(made: Inputs) -> dict[str, int]:
     """The batch size at which each side that has one is fastest (processor seconds of one whole process)."""
-    rows = dict.fromkeys(SIDES, 0)
-    for name in ("bare loop", "lmms-eval"):
-        found = {size: SIDES[name](made, size).cpu for size in BATCHES}
+    sides = SIDES[made.checkpoint.name]
+    rows = dict.fromkeys(sides, 0) | {"lmms-eval": 1}
+    for name in ("bare loop", "lmms-eval") if made.checkpoint.name == "qwen2_5_vl" else ("bare loop",):
+        found = {size: sides[name](made, size).cpu for size in BATCHES}
         print(name, {size: round(value, 2) for size, value in found.items()}, flush=True)
         rows[name] = min(found, key=found.__getitem__)
     return rows
 
 
-def measure(rounds: int) -> None:
+def measure(family: str, rounds: int) -> None:
     """Choose the batch sizes once, then add rounds to the kept ones."""
-    small, large = (inputs(size) for size in SIZES)
-    if not KEPT.exists():
-        for name, side in SIDES.items():
+    small, large = (inputs(size, family) for size in SIZES)
+    sides, file = SIDES[family], kept(family)
+    if not file.exists():
+        for name, side in sides.items():
             if name != "bare loop":
-                side(large, 16), side(small, 16)  # fills every side's caches: converted data, images, bytecode
-        KEPT.write_text(json.dumps(best_batches(large)) + "\n")
-    rows = json.loads(KEPT.read_text().splitlines()[0])
+                side(small, 1)  # fills every side's caches: converted data, images, bytecode
+        ours(large, 0)
+        file.write_text(json.dumps(best_batches(large)) + "\n")
+    rows = json.loads(file.read_text().splitlines()[0])
     for _ in range(rounds):
-        spent = {f"{name} {made.size}": SIDES[name](made, rows[name]) for made in (small, large) for name in SIDES}
-        print(spent, flush=True)
-        with KEPT.open("a") as file:
-            file.write(json.dumps(spent) + "\n")
+        spent = {f"{name} {made.size}": sides[name](made, rows[name]) for made in (small, large) for name in sides}
+        print({name: [round(value, 2) for value in clocks] for name, clocks in spent.items()}, flush=True)
+        with file.open("a") as out:
+            out.write(json.dumps(spent) + "\n")
 
 
-def table() -> None:
-    """Write the section from all kept rounds."""
-    first, *rest = map(json.loads, KEPT.read_text().splitlines())
+def table(family: str) -> list[str]:
+    """One family's rows from all kept rounds."""
+    first, *rest = map(json.loads, kept(family).read_text().splitlines())
     spent = [{key: Spent(*value) for key, value in line.items()} for line in rest]
     small, large = SIZES
     lines = [
-        f"`python benchmarks/peers/throughput.py`: a random Qwen2.5-VL of two layers in bfloat16, {pool()[1]},",
-        f"{TOKENS} new tokens each, at most {MAX_PIXELS} pixels; {len(spent)} rounds after one that fills every cache.",
-        "Whole processes from start to end; an item's cost is the difference of the two sizes, fixed is the rest; the",
-        f"ratios are medians over the rounds, of processor seconds. Batch: the fastest of {BATCHES}",
-        "where one can be chosen (ours is a number of tokens, VLMEvalKit takes one item at a time). VLMEvalKit's class",
-        "wants CUDA: benchmarks/peers/vlmeval_on_cpu.py sends it to the CPU and changes nothing else.",
+        f"**{TITLES[family]}**, {len(spent)} rounds:",
         "",
         f"| side | batch | {small} items, s | {large} items, s | {large} items, wall s | fixed, s | ms an item |"
-        " items/s beyond fixed | its time / ours, whole process | its time / ours, an item |",
+        " items/s beyond fixed | its time / ours, whole process | its wall / ours |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    costs = {n: [per_item(r[f"{n} {small}"], r[f"{n} {large}"]) for r in spent] for n in SIDES}
-    for name in SIDES:
+    for name in SIDES[family]:
         few, many = (middle([r[f"{name} {size}"] for r in spent]) for size in SIZES)
-        cost = median(costs[name])
-        whole = median(r[f"{name} {large}"].cpu / r[f"harness run {large}"].cpu for r in spent)
-        each = median(theirs / own for theirs, own in zip(costs[name], costs["harness run"], strict=True))
+        cost = median(per_item(r[f"{name} {small}"], r[f"{name} {large}"]) for r in spent)
+        whole = Spent(*(median(r[f"{name} {large}"][k] / r[f"harness run {large}"][k] for r in spent) for k in (0, 1)))
         lines.append(
             f"| {name} | {first[name] or 'own'} | {few.cpu:.2f} | {many.cpu:.2f} | {many.wall:.2f} |"
-            f" {few.cpu - small * cost:.2f} | {1000 * cost:.2f} | {1 / cost:.0f} | {whole:.2f} | {each:.2f} |"
+            f" {few.cpu - small * cost:.2f} | {1000 * cost:.2f} | {1 / cost:.0f} | {whole.cpu:.2f} | {whole.wall:.2f} |"
         )
+    return [*lines, ""]
+
+
+def write() -> None:
+    """Write the section from what is kept."""
+    lines = [
+        f"`python benchmarks/peers/throughput.py`: random models of two layers in bfloat16, {pool()[1]},",
+        f"{TOKENS} new tokens each, at most {MAX_PIXELS} pixels, on one core. Whole processes from start to end, in",
+        "processor seconds; an item's cost is the difference of the two sizes, fixed is the rest; ratios are medians",
+        f"over the rounds. Batch: the fastest of {BATCHES} where one can be chosen (ours is a number of tokens,",
+        "VLMEvalKit takes one item at a time, and so does lmms-eval's InternVL). VLMEvalKit's class wants CUDA:",
+        "benchmarks/peers/vlmeval_on_cpu.py sends it to the CPU and changes nothing else.",
+        "",
+    ]
+    for family in FAMILIES:
+        if kept(family).exists() and len(kept(family).read_text().splitlines()) > 1:
+            lines += table(family)
     write_section("a. Throughput of the whole command", "\n".join(lines))
 
 
@@ -137,6 +165,5 @@ def per_item(few: Spent, many: Spent) -> float:
 
 
 if __name__ == "__main__":
-    measure(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)
-    if len(KEPT.read_text().splitlines()) > 1:
-        table()
+    measure(sys.argv[1] if len(sys.argv) > 1 else FAMILIES[0], int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS)
+    write()

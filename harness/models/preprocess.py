@@ -154,12 +154,12 @@ class Preprocessor:
     """A processor with its caches. Share one among models of the same family: stages, student and teacher.
 
     `image_cache` bytes of processed images (least recently used go first) and `prompt_cache` bytes of whole prompts
-    (the first that fit stay) are kept. Thread-safe: every thread works on a copy of the processor of its own, since
-    fast tokenizers must not be used by two threads at once.
+    (the first that fit stay; None: a sixteenth of the machine's memory, at most 4 GiB) are kept. Thread-safe: every
+    thread works on a copy of the processor of its own, since fast tokenizers must not be used by two threads at once.
     """
 
     def __init__(
-        self, processor: ProcessorMixin | TextProcessor, image_cache: int = 256 << 20, prompt_cache: int = 256 << 20
+        self, processor: ProcessorMixin | TextProcessor, image_cache: int = 256 << 20, prompt_cache: int | None = None
     ) -> None:
         if getattr(processor, "chat_template", None) is None:
             raise HarnessError(
@@ -167,7 +167,7 @@ class Preprocessor:
                 "save one with it: a file chat_template.jinja in the checkpoint folder, as the model's authors used it",
             )
         self._images = _ByteCache(image_cache)
-        self._prompts = _ByteCache(prompt_cache, keep_first=True)
+        self._prompts = _ByteCache(_share_of_memory() if prompt_cache is None else prompt_cache, keep_first=True)
         self._source: Any = copy.copy(processor)
         if hasattr(self._source, "image_processor"):
             self._source.image_processor = _CachedImages(self._source.image_processor, self._images)
@@ -211,6 +211,13 @@ class Preprocessor:
             with self._lock:
                 self._local.processor = _merging_once(copy.deepcopy(self._source))
         return self._local.processor
+
+
+def _share_of_memory() -> int:
+    """Enough for the prompts of a stage's evaluation where that is cheap: the next stage asks the same."""
+    import psutil
+
+    return int(min(4 << 30, psutil.virtual_memory().total // 16))
 
 
 def _merging_once(processor: Any) -> Any:
