@@ -10,6 +10,7 @@ Memory is the highest resident size over that after all imports.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     from trainers.context import open_context
     from trainers.planning.assemble import make_plan
     from trainers.planning.machine import machine
+    from trainers.planning.stages import PHASES
     from trainers.planning.workload import Assumptions
     from trainers.run import Plan
 
@@ -111,12 +114,15 @@ def measure(name: str, folder: Path) -> dict[str, float]:
         Assumptions(response_tokens=said, uncertain_share=1.0 if said else 0.4),
     )
     gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what the warm-up has freed is no room for the training
     baseline = resident(False)
     Path("/proc/self/clear_refs").write_text("5")
     out = folder / "run"
     state = Largest(out / method / "seed0" / "state")
     state.start()
+    begun = time.perf_counter()
     stages = list(registry.load("trainers", method).run(recipe, open_context(recipe, out, method, 0)))
+    seconds = time.perf_counter() - begun
     peak = resident(True) - baseline
     state.done.set()
     planned = {part.name: part.value for part in made.disk}
@@ -131,6 +137,8 @@ def measure(name: str, folder: Path) -> dict[str, float]:
         "teacher cache": planned["teacher cache"], "teacher cache here": size(out / "teacher"),
         "checkpoints": planned["checkpoints"], "checkpoints here": size(out / "checkpoints"),
         "state": planned["training state"] / 2, "state here": state.bytes,
+        "seconds": sum(stage.seconds(phase, 1) for stage in made.stages for phase in PHASES if phase != "evaluation"),
+        "seconds here": seconds,
         "response here": stages[-1].budget["student_tokens"] / max(1, stages[-1].budget["responses"]),
     }  # fmt: skip
 
@@ -146,7 +154,7 @@ def warm_up(folder: Path) -> None:
 
 
 class Largest(threading.Thread):
-    """Watches the largest size that a folder has while the training runs."""
+    """Watches the largest of a folder's entries (one state) while the training runs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
@@ -156,7 +164,7 @@ class Largest(threading.Thread):
         """Look ten times a second."""
         while not self.done.wait(0.1):
             with contextlib.suppress(FileNotFoundError):
-                self.bytes = max(self.bytes, size(self.folder))
+                self.bytes = max(self.bytes, *map(size, self.folder.iterdir()))
 
 
 def size(folder: Path) -> int:
@@ -169,7 +177,7 @@ def rows(name: str, found: dict[str, float]) -> list[str]:
     lines = []
     for figure in [key for key in found if f"{key} here" in found]:
         planned, here = found[figure], found[f"{figure} here"]
-        if planned > 0 and here > 1000:
+        if planned > 0 and here > (0 if figure == "seconds" else 500):
             lines.append(f"| {name} | {figure} | {planned:,.0f} | {here:,.0f} | {planned / here:.2f} |")
     return lines
 
@@ -192,9 +200,10 @@ HEAD = [
     "# `harness plan` against trainings that ran here",
     "",
     "`python benchmarks/plan_check.py`; one core, float32; bytes, and response tokens of a training. Memory is the "
-    "peak resident size over the process with all imports. A state at rest is half of what is planned for while one is "
-    "written. The ladder's response length is what the plan takes from the gold answers; that of the random models is "
-    "their limit of 16 tokens.",
+    "peak resident size over the process with all imports. A state is half of what is planned for while the next is "
+    "written beside it. The ladder's response length is that of the gold answers; that of the random models is "
+    "their limit of 16 tokens. Seconds are of generation and training, planned with the shares that a GPU program "
+    "reaches: a model this small spends its time elsewhere, so they are shown, not claimed.",
     "",
     "| training | figure | planned | measured | planned / measured |",
     "|---|---|---|---|---|",

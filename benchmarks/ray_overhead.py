@@ -1,8 +1,8 @@
 """What Ray costs and brings on one machine: `python benchmarks/ray_overhead.py [MODEL] [OUT.md]`
 
-Two tasks of mini items, from requests to the stored and scored table: backend hf in one process, one Ray worker, and
+Five tasks of mini items, from requests to the stored and scored table: backend hf in one process, one Ray worker, and
 two. In turn, several rounds, models loaded before the clock starts; each process has one thread. Beside the wall-clock
-the processor's seconds of this process and all under it (workers, Ray itself), which other work hardly disturbs.
+the processor's seconds of this process and all under it (workers, Ray itself). Run it with nothing else beside it.
 """
 
 import os
@@ -20,8 +20,8 @@ from harness.evaluation import evaluate
 from harness.models.hf import open_model as open_hf
 from harness.models.ray import open_model as open_ray
 
-TASKS = ("chartqa", "mmstar")
-ROUNDS = 2
+TASKS = ("chartqa", "mmstar", "mmvet", "mmmu", "realworldqa")
+ROUNDS = 3
 
 
 def processor_seconds():
@@ -58,12 +58,16 @@ def main(spec="embedded/large", out="benchmarks/results/ray_overhead.md"):
     for name, rounds in found.items():
         wall, spent = (statistics.median(column) for column in list(zip(*rounds, strict=True))[:2])
         items = rounds[0][2]
-        lines.append(f"| {name} | {wall:.1f} | {items / wall:.1f} | {spent:.1f} | {1000 * spent / items:.1f} |")
+        range_ = f"{min(r[0] for r in rounds):.1f} to {max(r[0] for r in rounds):.1f}"
+        lines.append(
+            f"| {name} | {wall:.1f} ({range_}) | {items / wall:.1f} | {spent:.1f} | {1000 * spent / items:.1f} |"
+        )
     Path(out).write_text(f"""# Ray against one process, on one machine
 
 `python benchmarks/ray_overhead.py {spec}`: {items:,} mini items of {len(TASKS)} tasks, medians of {ROUNDS} rounds in
-turn, Ray {version("ray")}, one thread a process, {os.cpu_count()} cores with a load of {os.getloadavg()[1]:.0f}: other work ran, so that the
-wall-clock says little; the processor's seconds are those of all processes, Ray's own included.
+turn (least and most in brackets), Ray {version("ray")}, one thread a process, {os.cpu_count()} cores, nothing else running. The
+processor's seconds are those of all processes, Ray's own included. Prompts are processed once and then kept: in this
+process before the clock starts, in a Ray worker in the first round, which is the slowest of each.
 
 | | seconds | items/s | processor seconds | ms an item |
 |---|---:|---:|---:|---:|

@@ -96,7 +96,9 @@ def _memory(setting: Setting, name: str) -> list[Figure]:
         held.append(memory.frozen_memory(recipe, "teacher weights", teacher, gpus))
     if recipe.policy.weight > 0 and recipe.policy.kl > 0:
         held.append(memory.frozen_memory(recipe, "reference weights", student, gpus))
-    batch = memory.batch_of(recipe, setting.length, max(1, of_teacher + of_student), method.responses == "gold", True)
+    stages = plan_stages(recipe, setting.length.questions)
+    group, gold = max(1, of_teacher + of_student), method.responses == "gold"
+    batch = memory.batch_of(recipe, setting.length, stages, group, gold, longest=True)
     work = memory.activations(recipe, student, batch)
     if not setting.machine.gpu.shares_host:
         return [*held, *work, memory.total("peak", [*held, *work])]
@@ -104,7 +106,6 @@ def _memory(setting: Setting, name: str) -> list[Figure]:
     step = memory.total("a step", work)
     if not (of_teacher or of_student):
         return [*held, kept, *work, memory.total("peak", [*held, kept, step])]
-    stages = plan_stages(recipe, setting.length.questions)
     asked = max(len(stage.questions) for stage in stages) * max(of_teacher, of_student)
     answer = memory.generating(recipe, teacher, setting.length, asked)
     absent = {"gradients"} if len(stages) > 1 else {"gradients", "optimizer"}  # before a first step there is no state

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.models.hf import BATCH_TOKENS, NEW_TOKENS_COUNTED
 from trainers.divergence import chunk_tokens
+from trainers.order import StagePlan
 from trainers.planning.architecture import Architecture, Tower
 from trainers.planning.formula import Figure, figure
 from trainers.planning.workload import Lengths
@@ -52,12 +53,15 @@ class Batch:
         return self.rows * self.image * model.patches_per_token
 
 
-def batch_of(recipe: Recipe, length: Lengths, group: int, gold: bool, longest: bool = False) -> Batch:
-    """The micro-batch of a recipe for groups of so many responses; `longest` takes the longest prompt seen."""
+def batch_of(
+    recipe: Recipe, length: Lengths, stages: Sequence[StagePlan], group: int, gold: bool, longest: bool = False
+) -> Batch:
+    """The largest micro-batch of stages, for groups of so many responses; `longest` takes the longest prompt seen."""
     packed = recipe.train.packing == "auto"
     prompt = length.longest if longest else length.prompt
     said = length.gold if gold else length.response
-    return Batch(recipe.train.questions_per_batch, group, prompt, length.image, said, packed)
+    step = max(len(questions) for stage in stages for questions in stage.steps)  # a stage may have less than a step's
+    return Batch(min(recipe.train.questions_per_batch, step), group, prompt, length.image, said, packed)
 
 
 def student_memory(recipe: Recipe, student: Architecture, gpus: int) -> list[Figure]:

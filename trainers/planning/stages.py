@@ -115,8 +115,8 @@ class Costs:
         )]  # fmt: skip
         generation = self._generation(name, recipe, stage, (of_teacher, of_student), figures)
         judging = self._judging(recipe, questions * group, figures)
-        size = recipe.optimizer.questions_per_step
-        batch = batch_of(recipe, at.length, group, gold)
+        size = max(map(len, stage.steps))
+        batch = batch_of(recipe, at.length, [stage], group, gold)
         reference = recipe.policy.weight > 0 and recipe.policy.kl > 0
         timed = step_time(recipe, student, teacher if needs else None, reference, batch, at.machine, at.assumed, size)
         micro = -(-size // recipe.train.questions_per_batch)
