@@ -15,6 +15,7 @@ from harness.cli import main
 from harness.models.load import load_module, resolve
 from trainers import packing
 from trainers.models import choose_parameters
+from trainers.order import plan_stages
 from trainers.planning import disk, memory
 from trainers.planning.architecture import architecture, published
 from trainers.planning.assemble import RunPlan, make_plan
@@ -24,7 +25,7 @@ from trainers.planning.plot import write_plot
 from trainers.planning.speed import forward_flops, server
 from trainers.planning.stages import Phase, StageCost
 from trainers.planning.sweep import overlapped, powers, sweep
-from trainers.planning.workload import Assumptions
+from trainers.planning.workload import Assumptions, Lengths
 from trainers.recipe_file import load_recipe
 from trainers.run import plan_run
 from trainers.schedule import stage_count
@@ -50,7 +51,10 @@ def paper() -> RunPlan:
 def test_the_tables_models_have_the_parameters_their_authors_state(model: str) -> None:
     stated = published()[model]
     tolerance = 0.004 if stated % 1e6 == 0 else 0  # "8.5 B" is rounded, 8292166656 is not
-    assert architecture(model).parameters == pytest.approx(stated, rel=tolerance)
+    found = architecture(model)
+    assert found.parameters == pytest.approx(stated, rel=tolerance)
+    assert found.source.startswith(("trainers/planning/architectures.yaml, file: ",
+                                    "trainers/planning/architectures.yaml, composed: "))  # fmt: skip
 
 
 def test_every_model_of_the_ready_recipes_is_known_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,6 +99,15 @@ def test_a_model_nobody_knows_asks_for_its_config(folder: Path, monkeypatch: pyt
 
 
 # ---------------------------------------------------------------- memory
+
+
+def test_a_micro_batch_holds_no_more_than_a_stages_step() -> None:
+    recipe = load_recipe("embedded").override({"data.questions": 96}, "few questions")
+    length = Lengths(96, 42.0, 17.0, 8.0, 8.0, 143.0, "by hand")
+    stages = plan_stages(recipe, 96)
+    sizes = {len(step) for stage in stages for step in stage.steps}
+    assert max(sizes) < recipe.optimizer.questions_per_step == recipe.train.questions_per_batch
+    assert memory.batch_of(recipe, length, stages, 8, gold=False).rows == max(sizes)
 
 
 def held_by_autograd(module: torch.nn.Module, batch: packing.Batch) -> int:
