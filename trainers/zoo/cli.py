@@ -13,6 +13,7 @@ Examples:
   harness zoo build --out ladder
   harness zoo build --out ladder student mid
   harness zoo table --split validation --rows 100 student large
+  harness zoo pad large
   vllm serve $(harness zoo pad large) --served-model-name large
 """
 
