@@ -11,7 +11,7 @@ import deepspeed
 import torch
 import trainer_runs
 
-from trainers.masking import shape_of
+from trainers.mask_scope import shape_of
 from trainers.models import Teachers
 from trainers.recipe import Masking
 

@@ -12,8 +12,9 @@ from torch.nn.utils import prune
 
 from harness.api import HarnessError
 from trainers import mask_controls
+from trainers.mask_scope import matrices
 from trainers.mask_shards import Piece, local_piece, mask_together
-from trainers.masking import mask, matrices, restore
+from trainers.masking import mask, restore
 from trainers.recipe import Masking
 from trainers.selection import threshold, zero_smallest
 

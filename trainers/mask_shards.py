@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainers import mask_controls
-from trainers.masking import Scope, TensorMask, input_norm_of, scoped_parameters, shape_of, zero_upto_threshold
+from trainers.mask_scope import Scope, TensorMask, input_norm_of, scoped_parameters, shape_of, zero_upto_threshold
 from trainers.recipe import Masking
 from trainers.selection import count_equal, threshold
 

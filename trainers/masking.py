@@ -1,122 +1,36 @@
 """Masks of a teacher (Eq. 1-2 of the paper): the share r of each layer's weights with the least magnitude is zeroed.
 
 Masks are made in place and undone by reading the checkpoint again, so a teacher never has a second copy in memory.
-A "layer" is one weight matrix; a stack of experts is one matrix per expert. Embeddings, the output embedding (tied or
-not), norms, biases and routers are never masked.
+What is masked stands in `trainers.mask_scope`, parameters in pieces (ZeRO-3) in `trainers.mask_shards`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.api import HarnessError
-from trainers import mask_controls
+from trainers import mask_controls, mask_shards
+from trainers.mask_scope import (
+    MaskReport,
+    Scope,
+    TensorMask,
+    in_pieces,
+    input_norm_of,
+    matrices,
+    scoped_parameters,
+    shape_of,
+    zero_upto_threshold,
+)
 from trainers.recipe import Masking
-from trainers.selection import Threshold, count_equal, threshold, zero_smallest
-
-Scope = Literal["lm_linear", "lm+vision_linear", "all_2d"]
-
+from trainers.selection import count_equal, threshold, zero_smallest
 
 _PAPER = Masking()
-
-
-@dataclass(frozen=True, slots=True)
-class TensorMask:
-    """What became of one matrix: its weights, how many are zeroed, the threshold (0 for controls that have none)."""
-
-    name: str
-    weights: int
-    zeroed: int
-    threshold: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class MaskReport:
-    """What a mask did. `asked` is r; `effective` is the share of all the model's weights that the mask zeroed."""
-
-    asked: float
-    scope: str
-    criterion: str
-    parameters: int
-    tensors: tuple[TensorMask, ...]
-
-    @property
-    def in_scope(self) -> float:
-        """Share of the weights in scope that are zeroed; r up to rounding."""
-        weights = sum(tensor.weights for tensor in self.tensors)
-        return sum(tensor.zeroed for tensor in self.tensors) / weights if weights else 0.0
-
-    @property
-    def effective(self) -> float:
-        """Share of all weights that are zeroed: below r where some are left out (the paper's N counts all)."""
-        return sum(tensor.zeroed for tensor in self.tensors) / self.parameters
-
-
-def in_pieces(model: Any) -> bool:
-    """Whether the parameters lie in pieces on several processes (ZeRO-3)."""
-    return any(hasattr(parameter, "ds_tensor") for parameter in model.parameters())
-
-
-def shape_of(parameter: Any) -> tuple[int, ...]:
-    """The shape of the whole parameter."""
-    return tuple(getattr(parameter, "ds_shape", parameter.shape))
-
-
-def scoped_parameters(model: Any, scope: Scope = "lm_linear") -> list[tuple[str, Any, bool]]:
-    """The parameters a scope masks, by name, in model order, and whether each is a stack of experts.
-
-    `lm_linear`: the linear layers of the language model's decoder blocks. `lm+vision_linear`: all linear layers but
-    the output embedding. `all_2d`: every parameter with two or more dimensions but embeddings.
-    """
-    kept_out = {
-        _storage(parameter)
-        for module in (*_embeddings(model), model.get_output_embeddings())
-        if module is not None
-        for parameter in module.parameters()
-    }
-    blocks = {id(parameter) for parameter in model.get_decoder().layers.parameters()}
-    linear = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
-    found: list[tuple[str, Any, bool]] = []
-    for name, parameter in model.named_parameters():
-        if len(shape_of(parameter)) < 2 or _storage(parameter) in kept_out:
-            continue
-        experts = len(shape_of(parameter)) == 3 and id(parameter) in blocks
-        inside = id(parameter) in blocks if scope == "lm_linear" else True
-        if scope != "all_2d" and not (inside and (id(parameter) in linear or experts)):
-            continue
-        if not parameter.is_contiguous():
-            raise HarnessError(f"{name} is not contiguous in memory", "load the model afresh from its checkpoint")
-        found.append((name, parameter, experts))
-    if not found:
-        raise HarnessError(
-            f"scope {scope} finds no weight matrix in {type(model).__name__}", "choose another mask scope"
-        )
-    return found
-
-
-def matrices(model: Any, scope: Scope = "lm_linear") -> list[tuple[str, Tensor]]:
-    """The weight matrices a scope masks, by parameter name, in model order; experts as `name[e]`."""
-    found: list[tuple[str, Tensor]] = []
-    for name, parameter, stacked in scoped_parameters(model, scope):
-        rows = enumerate(parameter.data) if stacked else ()
-        found.extend([(f"{name}[{e}]", row) for e, row in rows] if stacked else [(name, parameter.data)])
-    return found
-
-
-def _storage(parameter: Any) -> int:
-    """What tied parameters share; one in pieces has no memory of its own while it is not gathered."""
-    return id(parameter) if hasattr(parameter, "ds_tensor") else int(parameter.data_ptr())
-
-
-def _embeddings(model: nn.Module) -> Iterator[nn.Module]:
-    return (module for module in model.modules() if isinstance(module, nn.Embedding))
 
 
 def mask(
@@ -131,9 +45,7 @@ def mask(
         raise HarnessError(f"mask ratio {ratio} is no share of the weights", "give a number between 0 and 1")
     total = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters())
     if in_pieces(model):
-        from trainers.mask_shards import mask_pieces
-
-        done = mask_pieces(model, ratio, masking, input_norms)
+        done = mask_shards.mask_pieces(model, ratio, masking, input_norms)
         return MaskReport(ratio, masking.scope, masking.criterion, total, tuple(done))
     scoped = matrices(model, masking.scope)
     if masking.criterion == "random":
@@ -148,13 +60,6 @@ def mask(
     else:
         done = [_mask_one(name, weight, ratio) for name, weight in scoped]
     return MaskReport(ratio, masking.scope, masking.criterion, total, tuple(done))
-
-
-def input_norm_of(name: str, norms: Mapping[str, Tensor] | None) -> Tensor:
-    """The norms of a matrix's inputs; HarnessError where they were not measured."""
-    if norms is None or name not in norms:
-        raise HarnessError(f"wanda needs the input norms of {name}", "calibrate the model first, over the same scope")
-    return norms[name]
 
 
 def _mask_one(name: str, weight: Tensor, ratio: float) -> TensorMask:
@@ -181,17 +86,9 @@ def _mask_together(scoped: Sequence[tuple[str, Tensor]], ratio: float) -> list[T
     return done
 
 
-def zero_upto_threshold(weight: Tensor, found: Threshold, ties: int) -> int:
-    """Apply a threshold shared with other tensors, with this one's part of the ties; how many weights it zeroed."""
-    zero_smallest(weight, Threshold(found.value, 0, ties))
-    return weight.numel() - int(torch.count_nonzero(weight)) if found.value > 0 else ties
-
-
 def count_zeros(model: Any, scope: Scope) -> int:
     """Zeros in the matrices in scope."""
     if in_pieces(model):
-        from trainers import mask_shards
-
         return mask_shards.count_zeros(model, scope)
     return sum(weight.numel() - int(torch.count_nonzero(weight)) for _, weight in matrices(model, scope))
 
@@ -224,9 +121,7 @@ def _put_back(name: str, parameter: Any, stored: Any, checkpoint: Path) -> None:
     if sharded:
         import torch.distributed as dist
 
-        from trainers.mask_shards import forget_whole, local_piece
-
-        weight, start = local_piece(parameter, dist.get_rank(parameter.ds_process_group))
+        weight, start = mask_shards.local_piece(parameter, dist.get_rank(parameter.ds_process_group))
     shape = tuple(stored.get_shape())
     same = shape == shape_of(parameter)
     if same and len(weight):
@@ -243,7 +138,7 @@ def _put_back(name: str, parameter: Any, stored: Any, checkpoint: Path) -> None:
             "restore a teacher from the checkpoint it was loaded from; a trained model cannot be restored",
         )
     if sharded:
-        forget_whole(parameter)
+        mask_shards.forget_whole(parameter)
 
 
 def _files(checkpoint: Path) -> dict[str, Path]:

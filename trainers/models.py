@@ -20,7 +20,8 @@ from harness.models.hf import HFModel
 from harness.models.load import load_module, load_processor, resolve
 from harness.models.preprocess import Preprocessor, collate
 from trainers import mask_controls
-from trainers.masking import MaskReport, Scope, mask, restore, scoped_parameters
+from trainers.mask_scope import MaskReport, Scope, scoped_parameters
+from trainers.masking import mask, restore
 from trainers.packing import Question
 from trainers.questions import TrainingQuestion
 from trainers.recipe import Masking, Recipe, Train

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from harness.api import HarnessError
 from trainers.divergence import Divergence, TokenSignals, token_signals
-from trainers.masking import in_pieces
+from trainers.mask_scope import in_pieces
 from trainers.objective import Layout
 from trainers.sharding import called_once, head_of
 

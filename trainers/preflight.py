@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.api import HarnessError
-from trainers.masking import MaskReport, Scope, count_zeros
+from trainers.mask_scope import MaskReport, Scope
+from trainers.masking import count_zeros
 from trainers.packing import Batch, Question, ResponseModel
 
 

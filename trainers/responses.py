@@ -16,7 +16,7 @@ from trainers.definition import Definition
 from trainers.definition import Responses as AskedFor
 from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
 from trainers.groups import Grader, Group, gold, usable
-from trainers.masking import in_pieces
+from trainers.mask_scope import in_pieces
 from trainers.models import MaskedTeacher, Student, Teachers, load_frozen
 from trainers.order import StagePlan
 from trainers.packing import image_token_ids

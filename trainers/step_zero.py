@@ -12,7 +12,7 @@ from torch import Tensor
 from harness.api import Generation, HarnessError
 from trainers import preflight
 from trainers.groups import Group
-from trainers.masking import MaskReport, in_pieces
+from trainers.mask_scope import MaskReport, in_pieces
 from trainers.models import Student, autocast, packed_question
 from trainers.objective import Held, loss_of_batch
 from trainers.packing import ResponseModel, image_token_ids
