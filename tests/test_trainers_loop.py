@@ -1,6 +1,7 @@
 """The training loop: resume after kill -9, live and cached teacher, budgets, checkpoints, bad input."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from trainer_runs import die, killed, recipe, run
 from harness import registry
 from harness.api import Ask, HarnessError
 from harness.models.hf import open_model
-from trainers import step
+from trainers import loop, step
 from trainers.divergence import Divergence, token_signals
 from trainers.generate import TEACHER, Generated
 from trainers.groups import Group, gold, usable
@@ -165,16 +166,28 @@ def test_a_truncated_cache_keeps_the_whole_mass_and_grows_exact_with_k(models, t
     assert errors[-1] < 1e-3
 
 
-def test_live_and_cached_teacher_train_to_the_same_loss(models: Path, tmp_path: Path):
-    losses = {}
+@pytest.mark.parametrize("method", ["mask-only", "masters"])
+def test_live_and_cached_teacher_train_to_the_same_loss(models: Path, tmp_path: Path, method: str):
+    found = {}
     for teacher in ("live", "cached"):
-        run(recipe(models, "mask-only", **{"train.teacher": teacher}), tmp_path / teacher)
-        log = (tmp_path / teacher / "mask-only" / "seed0" / "train.jsonl").read_text().splitlines()
-        losses[teacher] = [json.loads(line)["loss"] for line in log]
-    assert losses["cached"] == pytest.approx(losses["live"], abs=1e-4)
-    assert (
-        json.loads((tmp_path / "cached" / "mask-only" / "seed0" / "stage0" / "cache.json").read_text())["mean"] < 1e-4
-    )
+        run(recipe(models, method, **{"train.teacher": teacher}), tmp_path / teacher)
+        log = (tmp_path / teacher / method / "seed0" / "train.jsonl").read_text().splitlines()
+        found[teacher] = [json.loads(line) for line in log]
+    for part in ("loss", *(["loss/kl", "loss/policy"] if method == "masters" else [])):
+        cached, live = ([line[part] for line in found[teacher]] for teacher in ("cached", "live"))
+        assert cached == pytest.approx(live, abs=1e-4), part
+    assert (tmp_path / "cached" / "reference").exists() == (method == "masters")
+    cache = tmp_path / "cached" / method / "seed0" / "stage0" / "cache.json"
+    assert json.loads(cache.read_text())["mean"] < 1e-4
+
+
+def test_a_full_reference_cache_loads_no_reference(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = recipe(models, "masters", **{"train.teacher": "cached", "responses.student_refresh": "none"})
+    run(asked, tmp_path)
+    shutil.rmtree(tmp_path / "masters")
+    shutil.rmtree(tmp_path / "checkpoints")
+    monkeypatch.setattr(loop, "load_frozen", None)
+    assert len(run(asked, tmp_path)) == 2
 
 
 def _batch(models: Path):

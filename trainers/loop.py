@@ -20,13 +20,14 @@ from trainers.definition import Definition
 from trainers.divergence import check_vocabularies, output_width
 from trainers.groups import Group
 from trainers.logs import RewardLog, StepLog, advantage_stats
-from trainers.models import MaskedTeacher, load_frozen, load_student, load_weights, training_mode
+from trainers.models import MaskedTeacher, autocast, load_frozen, load_student, load_weights, training_mode
 from trainers.objective import Objective, divergence_of, objective_of
 from trainers.optimizer import build_optimizer, learning_rate, set_learning_rate
 from trainers.order import StagePlan, plan_stages, total_steps
 from trainers.packing import Batch, ResponseModel
 from trainers.preflight import require
 from trainers.recipe import Recipe
+from trainers.reference_cache import ReferenceCache
 from trainers.responses import StageResponses
 from trainers.rewards import by_source
 from trainers.sharding import sharding_of
@@ -195,33 +196,48 @@ class _Training:
             theirs = self._context.teachers.tokenizer(plan.spec.teacher)
             widths = output_width(self._student.module), output_width(teacher.module)
             vocabulary = check_vocabularies(tokenizer, theirs, *widths)
-        signals = Signals(self._recipe, vocabulary, reference=self._reference_policy(plan))
+        signals = Signals(self._recipe, vocabulary)
+        cached = self._recipe.train.teacher == "cached"
+        if self._objective.policy > 0 and self._objective.kl > 0:
+            if cached:
+                signals.references = self._filled_references(plan, vocabulary)
+            else:
+                signals.reference = self._reference_policy(plan)
         if teacher is None or not self._needs_signal:
             return signals
         signals.teacher = teacher.module
-        if self._recipe.train.teacher == "cached":
+        if cached:
             signals.cache = self._filled_cache(plan, teacher, vocabulary)
             signals.teacher = None
             self._context.teachers.drop()
         return signals
 
-    def _reference_policy(self, plan: StagePlan) -> Any:
-        if self._objective.policy == 0 or self._objective.kl == 0:
-            return None
-        folder = self._student.folder
+    def _reference_folder(self, plan: StagePlan) -> Path:
         if self._recipe.policy.reference == "previous_stage" and plan.spec.index > 0:
-            folder = self._places.checkpoint(plan.spec.index - 1)
+            return self._places.checkpoint(plan.spec.index - 1)
+        return self._student.folder
+
+    def _reference_policy(self, plan: StagePlan) -> Any:
+        folder = self._reference_folder(plan)
         if self._reference is None or self._reference[0] != folder:
             device, precision = self._context.accelerator.device, self._recipe.train.precision
             self._reference = folder, load_frozen(folder, device, precision, self._sharding)
         return self._reference[1]
 
-    def _filled_cache(self, plan: StagePlan, teacher: MaskedTeacher, vocabulary: int) -> TeacherCache:
-        """The cache with everything the stage needs; each process computes its share, in as many rounds as the others,
-        because a sharded teacher needs all of them in every round.
-        """
+    def _filled_references(self, plan: StagePlan, vocabulary: int) -> ReferenceCache:
+        """The reference's log-probabilities of the stage; the reference itself is loaded only where one is missing."""
         accelerator = self._context.accelerator
-        rank, world = accelerator.process_index, accelerator.num_processes
+        mark = self._student.mark(self._reference_folder(plan))
+        cache = ReferenceCache(self._context.folder / "reference", mark, vocabulary, writer=accelerator.process_index)
+        self._meet(cache)
+        if any(self._uncached(cache, step) for step in dict.fromkeys(plan.steps)):
+            with autocast(self._recipe.train.precision, accelerator.device):
+                self._fill(plan, cache, self._reference_policy(plan))
+            self._reference = None
+        return cache
+
+    def _filled_cache(self, plan: StagePlan, teacher: MaskedTeacher, vocabulary: int) -> TeacherCache:
+        rank = self._context.accelerator.process_index
         top_k = None if vocabulary <= WHOLE else self._recipe.train.cache_top_k
         cache = TeacherCache(self._context.folder / "teacher", teacher.fingerprint, vocabulary, top_k, writer=rank)
         self._meet(cache)
@@ -232,18 +248,26 @@ class _Training:
             cache.add(teacher.module, batch, first, keep=rank == 0)
             self._meet(cache)
             self._measure(plan, cache, teacher, batch, first)
-        for step in steps:
+        self._fill(plan, cache, teacher.module)
+        return cache
+
+    def _fill(self, plan: StagePlan, cache: TeacherCache | ReferenceCache, model: Any) -> None:
+        """Have a cache hold everything the stage needs; each process computes its share, in as many rounds as the
+        others, because a sharded model needs all of them in every round.
+        """
+        accelerator = self._context.accelerator
+        rank, world = accelerator.process_index, accelerator.num_processes
+        for step in dict.fromkeys(plan.steps):
             parts = self._uncached(cache, step)
             for start in range(0, len(parts), world):
                 part = parts[min(start + rank, len(parts) - 1)]
-                cache.add(teacher.module, self._batches.batch(part), part, keep=start + rank < len(parts))
+                cache.add(model, self._batches.batch(part), part, keep=start + rank < len(parts))
         self._meet(cache)
-        return cache
 
-    def _uncached(self, cache: TeacherCache, step: Sequence[int]) -> list[list[Group]]:
+    def _uncached(self, cache: TeacherCache | ReferenceCache, step: Sequence[int]) -> list[list[Group]]:
         return self._batches.split(cache.missing(self._responses.groups(step)))
 
-    def _meet(self, cache: TeacherCache) -> None:
+    def _meet(self, cache: TeacherCache | ReferenceCache) -> None:
         """All processes have written, then all have read: from here they agree on what is missing."""
         self._context.accelerator.wait_for_everyone()
         cache.refresh()

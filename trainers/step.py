@@ -12,14 +12,13 @@ import torch
 from torch import Tensor
 
 from harness.api import HarnessError
-from trainers.divergence import token_signals
 from trainers.groups import Group
 from trainers.models import Student, autocast, packed_question
 from trainers.objective import Loss, Objective, divergence_of, loss_of_batch
-from trainers.packing import Batch, pack, response_states, spread, supports, teacher_logits
+from trainers.packing import Batch, pack, spread, supports, teacher_logits
 from trainers.recipe import Recipe
+from trainers.reference_cache import ReferenceCache, reference_logp
 from trainers.rewards import ResponseKey, RewardParts, reward_parts
-from trainers.sharding import head_of
 from trainers.teacher_cache import TeacherCache
 
 Signal = Callable[[slice], Tensor]
@@ -57,13 +56,14 @@ class Batches:
 
 @dataclass(slots=True)
 class Signals:
-    """What a batch is compared with: the teacher, live or from the cache, and the reference policy."""
+    """What a batch is compared with: the teacher and the reference policy, each live or from its cache."""
 
     recipe: Recipe
     vocabulary: int
     teacher: Any = None
     cache: TeacherCache | None = None
     reference: Any = None
+    references: ReferenceCache | None = None
 
     def of_teacher(self, batch: Batch, groups: Sequence[Group]) -> Signal | None:
         """The teacher's logits of a slice of the batch's tokens; None where the loss needs no teacher."""
@@ -71,13 +71,11 @@ class Signals:
             return self.cache.signal(groups)
         return None if self.teacher is None else teacher_logits(self.teacher, batch)
 
-    def of_reference(self, batch: Batch) -> Tensor | None:
+    def of_reference(self, batch: Batch, groups: Sequence[Group]) -> Tensor | None:
         """The reference's log-probability of each token [N]; None where there is no KL term."""
-        if self.reference is None:
-            return None
-        with torch.no_grad():
-            states = response_states(self.reference, batch)
-            return token_signals(states, head_of(self.reference), batch.targets, self.vocabulary).logp
+        if self.references is not None:
+            return self.references.logp(batch, groups)
+        return None if self.reference is None else reference_logp(self.reference, batch, self.vocabulary)
 
 
 @dataclass(slots=True)
@@ -117,7 +115,7 @@ class Stepper:
         """The loss of a micro-batch of a step that has so many responses."""
         with autocast(self._recipe.train.precision, batch.targets.device):
             teacher = signals.of_teacher(batch, groups)
-            reference = signals.of_reference(batch)
+            reference = signals.of_reference(batch, groups)
             found = model(batch, signals.vocabulary, teacher, divergence_of(self._recipe))
         accuracy = accuracy_of(groups, batch) if self.objective.policy > 0 else None
         return loss_of_batch(found, batch.layout, self.objective, accuracy, reference, responses)

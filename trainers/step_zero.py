@@ -68,7 +68,7 @@ def _gradient(
     with torch.no_grad():
         at_first = stepper.loss(model, batch, part, signals, responses)
         with autocast(recipe.train.precision, batch.targets.device):
-            reference = signals.of_reference(batch)
+            reference = signals.of_reference(batch, part)
             teacher = signals.of_teacher(batch, part)
             held = Held(model(batch, signals.vocabulary).logp, at_first.advantage)
     found = preflight.finite(at_first.parts)

@@ -38,6 +38,11 @@ def response_key(question: str, token_ids: Sequence[int]) -> str:
     return hashlib.sha256(f"{question} {list(token_ids)}".encode()).hexdigest()[:32]
 
 
+def response_keys(groups: Sequence[Group]) -> list[str]:
+    """The names of all responses of some groups, in order."""
+    return [response_key(group.question.key, response.token_ids) for group in groups for response in group.responses]
+
+
 class TeacherCache:
     """Distributions of one teacher at one mask ratio. `top_k` None keeps the whole vocabulary."""
 
@@ -70,7 +75,7 @@ class TeacherCache:
 
     def missing(self, groups: Sequence[Group]) -> list[Group]:
         """Groups with a response that was not kept at the last `refresh`, which several processes can agree on."""
-        return [g for g in groups if any(key not in self._where for key in _keys(g))]
+        return [g for g in groups if any(key not in self._where for key in response_keys([g]))]
 
     @torch.no_grad()
     def add(self, teacher: Any, batch: Batch, groups: Sequence[Group], keep: bool = True) -> None:
@@ -84,7 +89,7 @@ class TeacherCache:
         pieces = [self._packed(logits(slice(at, at + size))) for at in range(0, len(batch.targets), size)]
         columns = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
         kept: dict[str, Tensor] = {}
-        keys = [key for group in groups for key in _keys(group)]
+        keys = response_keys(groups)
         for name, values in columns.items():
             for key, part in zip(keys, batch.split(values), strict=True):
                 kept[f"{key}.{name}"] = part.contiguous()
@@ -97,7 +102,7 @@ class TeacherCache:
 
     def signal(self, groups: Sequence[Group]) -> Callable[[slice], Tensor]:
         """The teacher's signal for `token_signals`: log-probabilities [n, V] of a slice of the groups' tokens."""
-        rows = [self._read(key) for group in groups for key in _keys(group)]
+        rows = [self._read(key) for key in response_keys(groups)]
         with torch.autocast("cpu", enabled=False):  # which has no rule for float16
             columns = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
@@ -117,7 +122,7 @@ class TeacherCache:
                 for signal in (teacher_logits(teacher, batch), self.signal(groups))
             )
         off = (live - kept).abs()
-        rows = [self._read(key) for group in groups for key in _keys(group)]
+        rows = [self._read(key) for key in response_keys(groups)]
         stored = sum(value.numel() * value.element_size() for row in rows for value in row.values())
         return CacheError(float(off.mean()), float(off.max()), float(live.mean()), stored / max(1, len(off)))
 
@@ -146,10 +151,6 @@ class TeacherCache:
             self._open = path, _opened(path)
         names = ("logp",) if self.top_k is None else ("logp", "token", "tail")
         return {name: self._open[1].get_tensor(f"{key}.{name}") for name in names}
-
-
-def _keys(group: Group) -> list[str]:
-    return [response_key(group.question.key, response.token_ids) for response in group.responses]
 
 
 def _opened(path: Path) -> Any:
