@@ -5,7 +5,6 @@ Shapes: N response tokens in a flat row (trainers/packing.py), V the vocabulary 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -17,6 +16,9 @@ from torch.utils.checkpoint import checkpoint
 from harness.api import HarnessError
 
 Kind = Literal["jsd", "forward_kl", "reverse_kl", "skew_kl", "skew_reverse_kl"]
+
+#: Logits whose work fits into a core's cache.
+_IN_CACHE = 1 << 17
 
 #: Texts on which two tokenizers must agree: digits, spaces, accents, other scripts, newlines, emoji.
 _PROBES = (
@@ -62,31 +64,77 @@ class Tokenizer(Protocol):
         ...
 
 
-def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
-    """KL(a || b) over the last dimension, from log-probabilities."""
-    return (log_a.exp() * (log_a - log_b)).sum(-1)
-
-
-def _mix(log_a: Tensor, log_b: Tensor, weight_a: float) -> Tensor:
-    """log(weight_a * a + (1 - weight_a) * b)."""
-    return torch.logaddexp(log_a + math.log(weight_a), log_b + math.log1p(-weight_a))
-
-
 def token_divergence(student_logits: Tensor, teacher_logits: Tensor, divergence: Divergence) -> Tensor:
-    """The divergence of each token [N], computed in float32 (float64 stays), from logits [N, V] of both models."""
-    wide = torch.promote_types(student_logits.dtype, torch.float32)
-    log_q = (student_logits.to(wide) / divergence.temperature).log_softmax(-1)
-    log_p = (teacher_logits.to(wide) / divergence.temperature).log_softmax(-1)
+    """The divergence of each token [N], computed in float32 (float64 stays), from logits [N, V] of both models. Only
+    the student's logits get a gradient.
+    """
+    found: Tensor = _TokenDivergence.apply(student_logits, teacher_logits, divergence)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _TokenDivergence(torch.autograd.Function):
+    """With its gradient, so that neither autograd's copies of [N, V] nor a slow log of a sum of exponentials is paid.
+
+    For logits z with q = softmax(z / T), dD/dz = q (g - sum(q g)) / T where g is dD/dq up to a constant.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, divergence: Divergence) -> Tensor:
+        wide = torch.promote_types(student.dtype, torch.float32)
+        found = torch.empty(len(student), dtype=wide, device=student.device)
+        gradient = torch.empty_like(student)
+        size = len(student) if student.device.type != "cpu" else max(1, _IN_CACHE // student.shape[-1])
+        for rows in (slice(at, at + size) for at in range(0, len(student), size or 1)):
+            log_q, log_p = ((z[rows].to(wide) / divergence.temperature).log_softmax(-1) for z in (student, teacher))
+            found[rows], slope = _value_and_gradient(log_p, log_q, divergence)
+            gradient[rows] = slope.div_(divergence.temperature)
+        ctx.save_for_backward(gradient)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * grads[0][:, None].to(gradient.dtype), None, None
+
+
+def _value_and_gradient(log_p: Tensor, log_q: Tensor, divergence: Divergence) -> tuple[Tensor, Tensor]:
+    """D [N] and its gradient by the student's logits [N, V], as if the temperature were 1."""
+    p, q = log_p.exp(), log_q.exp()
     if divergence.kind == "forward_kl":
-        return _kl(log_p, log_q)
+        return (p * (log_p - log_q)).sum(-1), q - p
     if divergence.kind == "reverse_kl":
-        return _kl(log_q, log_p)
+        g = log_q - log_p
+        found = (q * g).sum(-1)
+        return found, g.sub_(found[:, None]).mul_(q)
     if divergence.kind == "skew_kl":
-        return _kl(log_p, _mix(log_p, log_q, divergence.skew))
+        share = 1 - divergence.skew  # of the student in the mixture
+        m = torch.lerp(p, q, share)
+        found = (p * (log_p - _log(m))).sum(-1)
+        return found, _centred(_share_of(p, m).mul_(-share), q)
     if divergence.kind == "skew_reverse_kl":
-        return _kl(log_q, _mix(log_q, log_p, divergence.skew))
-    log_m = _mix(log_p, log_q, divergence.beta)
-    return divergence.beta * _kl(log_p, log_m) + (1 - divergence.beta) * _kl(log_q, log_m)
+        m = torch.lerp(p, q, divergence.skew)
+        g = log_q - _log(m)
+        found = (q * g).sum(-1)
+        return found, _centred(g.sub_(_share_of(q, m).mul_(divergence.skew)), q)
+    log_m = _log(torch.lerp(q, p, divergence.beta))
+    g = (log_q - log_m).mul_(1 - divergence.beta)
+    of_student = q * g
+    mean = of_student.sum(-1)
+    found = mean + divergence.beta * p.mul_(log_p - log_m).sum(-1)
+    return found, of_student.sub_(q * mean[:, None])
+
+
+def _log(m: Tensor) -> Tensor:
+    """The logarithm; where m underflows both probabilities are 0, and so is what is multiplied by this."""
+    return m.clamp_min(torch.finfo(m.dtype).tiny).log_()
+
+
+def _share_of(a: Tensor, m: Tensor) -> Tensor:
+    return a / m.clamp_min(torch.finfo(m.dtype).tiny)
+
+
+def _centred(g: Tensor, q: Tensor) -> Tensor:
+    return g.sub_((q * g).sum(-1, keepdim=True)).mul_(q)
 
 
 def chunk_tokens(vocabulary: int, budget_bytes: int = 256 * 2**20) -> int:
@@ -108,8 +156,8 @@ def token_signals(
     `hidden` [N, H] are the student's states that predict `targets` [N]; `head` maps states to logits (the model's
     output embedding). `teacher(slice)` gives the teacher's logits [n, V'] of those tokens: from a live model's states,
     or read from disk; None (no teacher) gives divergence 0. Both logits are cut to `vocabulary`, the width the
-    tokenizers share (`check_vocabularies`). Each chunk is recomputed in the backward pass (activation checkpointing),
-    so memory grows with the chunk, not with N.
+    tokenizers share (`check_vocabularies`). Of several chunks each is recomputed in the backward pass (activation
+    checkpointing), so memory grows with the chunk, not with N.
     """
     size = chunk_tokens(vocabulary) if chunk is None else chunk
 
@@ -127,7 +175,7 @@ def token_signals(
     divergences: list[Tensor] = []
     for start in range(0, len(targets), size):
         part, want = hidden[start : start + size], targets[start : start + size]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and len(targets) > size:
             logp, d = checkpoint(of_chunk, part, want, start, use_reentrant=False)
         else:
             logp, d = of_chunk(part, want, start)
