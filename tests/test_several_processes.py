@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny_models
 import torch
+from chat_server import Server, completion
 from safetensors.torch import load_file
 from several import launched
 from trainer_runs import recipe, run
@@ -94,6 +96,22 @@ def test_a_cached_teacher_and_bf16_train_in_two_processes(models, tmp_path, engi
     one, two = (log(tmp_path / name, "mask-only-multi") for name in ("one", "two"))
     assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=0.05)
     assert {value.dtype for value in weights(tmp_path / "two", 1, "mask-only-multi").values()} == {torch.float32}
+
+
+def test_a_judge_that_costs_is_asked_once_for_all_processes(models, tmp_path, monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setenv("MASTERS_HARNESS_CACHE", str(tmp_path / "cache"))
+    server = Server()
+    server.answer = lambda body, _: (200, completion(body, message={"role": "assistant", "content": "1"}), {})
+    settings = {
+        "reward.judge.name": f"openai:tiny?base_url={server.url}", "reward.judge.grade": "judge", "optimizer.epochs": 2,
+    }  # fmt: skip
+    done = train(models, tmp_path / "two", "ddp", settings=settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(log(tmp_path / "two")) == 8
+    times = Counter(json.dumps(body) for body in server.bodies)
+    assert times
+    assert set(times.values()) == {1}
 
 
 @needs_deepspeed

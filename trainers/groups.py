@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from harness.api import Judge, Response, State, Verdict
+from harness.api import Ask, HarnessError, Judge, Response, State, Verdict
 from harness.scoring.score import open_judge
 from trainers.generate import GOLD, Generated
 from trainers.questions import TrainingQuestion
@@ -70,12 +70,38 @@ def usable(
     )
 
 
-class Grader:
-    """R_acc of responses by the recipe's judge. Verdicts of a judge that costs are kept in `folder` as they come."""
+class _Elsewhere:
+    """The judge that the main process has, in the others: known by name, never asked."""
 
-    def __init__(self, settings: RewardJudge, folder: Path, judge: Judge | None = None, writer: int = 0) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def answer(self, asks: Sequence[Ask]) -> Sequence[str | Exception | None]:
+        raise HarnessError(
+            f"{len(asks)} responses have no verdict of the judge {self.name} where all should have one",
+            "run again: the main process asks for what is missing",
+        )
+
+
+def shared_judge(settings: RewardJudge, accelerator: Any, given: Judge | None = None) -> Judge:
+    """The recipe's judge (`given`, where it is open already). Of several processes only the main one opens a judge that
+    costs money or memory. All processes call this together.
+    """
+    if accelerator.num_processes == 1 or settings.name == _FREE:
+        return given or open_judge(settings.name)
+    from accelerate.utils import broadcast_object_list
+
+    judge = (given or open_judge(settings.name)) if accelerator.is_main_process else None
+    names = broadcast_object_list([judge.name if judge else ""])
+    return judge or _Elsewhere(str(names[0]))
+
+
+class Grader:
+    """R_acc of responses by a judge. Verdicts of a judge that costs are kept in `folder` as they come."""
+
+    def __init__(self, settings: RewardJudge, folder: Path, judge: Judge, writer: int = 0) -> None:
         self.settings = settings
-        self.judge = judge or open_judge(settings.name)
+        self.judge = judge
         self._kept = None if self.judge.name == _FREE else Shards(folder, _SCHEMA, writer)
         self._salt = settings.model_dump_json()
 
@@ -112,14 +138,14 @@ class Grader:
         if self._kept is None:
             return grade(items, self.judge, self.settings)
         for start in range(0, len(items), _CHUNK):
-            new = [i for i in range(start, min(start + _CHUNK, len(items))) if keys[i] not in self._kept]
-            fresh = grade([items[i] for i in new], self.judge, self.settings)
-            pairs = {keys[i]: verdict for i, verdict in zip(new, fresh, strict=True)}
+            here = range(start, min(start + _CHUNK, len(items)))
+            new = {keys[i]: i for i in reversed(here) if keys[i] not in self._kept}  # of equal responses only one
+            fresh = grade([items[i] for i in new.values()], self.judge, self.settings)
+            pairs = dict(zip(new, fresh, strict=True))
             self._kept.append([_row(key, verdict) for key, verdict in pairs.items() if _final(verdict)])
-            failed = {key: verdict for key, verdict in pairs.items() if not _final(verdict)}
-            if failed:
-                at = next(i for i in new if keys[i] in failed)
-                accuracies([items[at]], [failed[keys[at]]], self.settings)  # says which, and raises
+            failed = [key for key, verdict in pairs.items() if not _final(verdict)]
+            if failed:  # says which, and raises
+                accuracies([items[new[failed[-1]]]], [pairs[failed[-1]]], self.settings)
         rows = self._kept.rows(dict.fromkeys(keys))
         return [_verdict(rows[key]) for key in keys]
 

@@ -15,7 +15,7 @@ from trainers.context import Context
 from trainers.definition import Definition
 from trainers.definition import Responses as AskedFor
 from trainers.generate import STUDENT, TEACHER, Asked, Generated, sampling
-from trainers.groups import Grader, Group, gold, usable
+from trainers.groups import Grader, Group, gold, shared_judge, usable
 from trainers.mask_scope import in_pieces
 from trainers.models import MaskedTeacher, Student, Teachers, load_frozen
 from trainers.order import StagePlan
@@ -45,8 +45,9 @@ class StageResponses:
         self._asked: list[Asked] = []
         self._grader: Grader | None = None
         if recipe.policy.weight > 0 and (recipe.reward.accuracy > 0 or recipe.reward.gate_by_accuracy):
-            folder = context.folder / "grades"
-            self._grader = Grader(recipe.reward.judge, folder, context.judge, context.accelerator.process_index)
+            settings, accelerator = recipe.reward.judge, context.accelerator
+            context.judge = shared_judge(settings, accelerator, context.judge)
+            self._grader = Grader(settings, context.folder / "grades", context.judge, accelerator.process_index)
         self._vocabulary = max(student.preprocessor.tokenizer.get_vocab().values()) + 1
         self._forbidden = image_token_ids(student.module)
 
@@ -76,8 +77,9 @@ class StageResponses:
                 self._asked.append(asked)
         if self._grader is not None and self._grader.costs:
             accelerator = self._context.accelerator
-            for step in plan.steps[accelerator.process_index :: accelerator.num_processes]:
-                self.groups(step)
+            if accelerator.is_main_process:  # so that nothing is paid for twice; the judge answers many at a time
+                for step in dict.fromkeys(plan.steps):
+                    self.groups(step)
             accelerator.wait_for_everyone()
             self._grader.refresh()
 

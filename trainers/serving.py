@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.api import Model
+from harness.api import HarnessError, Model
 from harness.models.options import open_model
 from trainers.recipe import Responses
 
+#: The share of a device's memory that vLLM takes where nothing is said.
+_VLLM_SHARE = 0.9
 #: What torchrun tells a process; an engine started in it would take itself for one of the training's processes.
 _LAUNCHED = (
     "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "GROUP_WORLD_SIZE", "ROLE_RANK",
@@ -36,10 +38,13 @@ class Answerer:
 def place_among(accelerator: Any, settings: Responses) -> tuple[int, int] | None:
     """(number, how many) of this process among those that answer; None for one whose device another's engine uses.
 
-    An engine of `tensor_parallel_size` devices belongs to the first of as many neighbours on a node.
+    An engine of `tensor_parallel_size` devices belongs to the first of as many neighbours on a node; without devices
+    all processes of a node share its memory, and so one engine.
     """
     each = int(settings.backend_options.get("tensor_parallel_size", 1))
     here = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+    if settings.backend != "hf" and accelerator.device.type == "cpu":
+        each = here
     leaders = [rank for rank in range(accelerator.num_processes) if rank % here % each == 0]
     rank = accelerator.process_index
     return (leaders.index(rank), len(leaders)) if rank in leaders else None
@@ -51,12 +56,29 @@ def answering(answerer: Answerer, settings: Responses) -> Iterator[Model]:
     if settings.backend == "hf":
         yield answerer.live or answerer.whole()
         return
+    _check_room(float(settings.backend_options.get("gpu_memory_utilization", _VLLM_SHARE)))
     with _on_its_own(int(settings.backend_options.get("tensor_parallel_size", 1))):
         engine: Any = open_model(settings.backend, str(answerer.checkpoint()), settings.backend_options)
         try:
             yield engine  # which starts with its first request
         finally:
             engine.close()
+
+
+def _check_room(share: float) -> None:
+    """HarnessError where an engine that takes this share of a device's memory does not fit beside the training."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    if free < share * total:
+        raise HarnessError(
+            f"vLLM asks for {share:.0%} of its device's memory; beside the training {free / total:.0%} is free",
+            f"set responses.backend_options.gpu_memory_utilization to {int(95 * free / total) / 100:.2f} or less, "
+            "share the training out over more devices (train.engine: zero3), or set responses.backend: hf",
+        )
 
 
 @contextmanager
