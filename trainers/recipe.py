@@ -176,8 +176,8 @@ class Train(Part):
 
 
 class Evaluation(Part):
-    """What every stage is evaluated on: a suite, and where its items come from. `stage_limit` is the limit for stages
-    that are not a method's last (None: as `limit`).
+    """What every stage is evaluated on: a suite (or tasks, with commas), and where its items come from. `stage_limit`
+    is the limit for stages that are not a method's last (None: as `limit`).
     """
 
     suite: str = "full"

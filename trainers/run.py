@@ -37,7 +37,7 @@ def plan_run(
 ) -> Plan:
     """The recipe (a file, or the name of a ready one) with what the command line says in place of its `evaluation`."""
     recipe = load_recipe(path)
-    chosen = load_suites().resolve(list(tasks) if tasks else recipe.evaluation.suite)
+    chosen = load_suites().resolve(tasks or recipe.evaluation.suite.split(","))
     return Plan(recipe, chosen.tasks, data or recipe.evaluation.data, limit or recipe.evaluation.limit or chosen.limit)
 
 
