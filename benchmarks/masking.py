@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "masking.md"
-RATIO, REPEATS = 0.2, 3
+RATIO, REPEATS = 0.2, 5
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -71,7 +71,7 @@ def main(sizes: list[int]) -> None:
         "# Magnitude mask of one matrix, r = 0.2, against a copy of it",
         "",
         f"`python benchmarks/masking.py`; processor time of one thread, best of {REPEATS}; {platform.machine()}, "
-        "two cores shared with other work. `search` finds the exact threshold, `zero` applies it, in place; `/ copy` "
+        "machine to itself. `search` finds the exact threshold, `zero` applies it, in place; `/ copy` "
         "is their sum over one copy of the matrix. `extra` is what the process grew by.",
         "",
         "| parameters | type | copy, s | search, s | zero, s | / copy | extra, MiB | exactly k zeroed |",

@@ -68,7 +68,7 @@ def token_divergence(student_logits: Tensor, teacher_logits: Tensor, divergence:
     """The divergence of each token [N], computed in float32 (float64 stays), from logits [N, V] of both models. Only
     the student's logits get a gradient.
     """
-    found: Tensor = _TokenDivergence.apply(student_logits, teacher_logits, divergence)  # type: ignore[no-untyped-call]
+    found: Tensor = _TokenDivergence.apply(student_logits, teacher_logits, divergence)
     return found
 
 

@@ -2,8 +2,8 @@
 
 The bits of |w|, read as an integer, grow with |w|; so the k-th smallest is found by counting bit patterns: bf16 and
 fp16 have 2^15 of them, float32 is counted in two digits of 16 bits. Counts of several tensors, or of the shards of one
-tensor on several processes, add up. One large tensor on a CPU is searched faster: a sample says which few patterns can
-be the answer, one exact count decides (`_search`); where the sample misleads, the full count does.
+tensor on several processes, add up. One large tensor on a CPU is searched faster: a sample guesses the pattern, an
+exact count of what is below it and below the next decides (`_search`); where the sample misleads, the full count does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from harness.api import HarnessError
 
 _CHUNK = 1 << 16
+_SEARCHED = 1 << 19  # weights in a chunk of the search: larger, because the calls count and not the cache
 _DIGITS = 1 << 15
 _MAGNITUDE = {torch.bfloat16: 0x7FFF, torch.float16: 0x7FFF, torch.float32: 0x7FFFFFFF}
 
@@ -69,7 +70,9 @@ def threshold(tensors: Sequence[Tensor], k: int, reduce: Reduce | None = None) -
         found = _Found(*_bin_of(reduce(counts) if reduce else counts, k))
     ties = k - found.below
     if kind != torch.float32:
-        border = None if found.of_chunk is None else _border(bits(tensors[0]), found.digit, ties, found.of_chunk)
+        border = None
+        if found.of_chunk is not None:
+            border = _border(bits(tensors[0]), found.digit, ties, found.of_chunk, _SEARCHED)
         return Threshold(_value(found.digit, kind), found.below, ties, border)
     if found.of_chunk is not None and 16 * int(found.of_chunk.sum()) < tensors[0].numel():
         return _resolve(tensors[0], found, ties)
@@ -134,64 +137,57 @@ def _bin_of(counts: Tensor, k: int) -> tuple[int, int]:
     return index, int(upto[index] - counts[index])
 
 
-def _candidates(tensor: Tensor, k: int, deviations: float) -> range | None:
-    """The upper digits that can be the k-th smallest's, by a sample of short runs all over the tensor and so many of
-    its standard deviations; None where a sample is no use.
+def _guess(tensor: Tensor, k: int) -> int | None:
+    """The upper digit that the k-th smallest has in a sample of short runs all over the tensor; None where the tensor
+    is too small, or not in a CPU's memory.
     """
     flat, run = tensor.detach().view(-1), 32
-    runs = min(len(flat) // (16 * run), 1 << 18)
-    if tensor.device.type != "cpu" or runs < 1 << 12:
+    runs = min(len(flat) // (32 * run), 1 << 17)
+    if tensor.device.type != "cpu" or runs < 1 << 11:
         return None
     step = len(flat) // runs
-    upto = _digit_counts(flat[: runs * step].view(runs, step)[:, :run].contiguous()).cumsum(0)
-    size = runs * run
-    centre = k / len(flat) * size
-    slack = deviations * (centre * (1 - centre / size)) ** 0.5 + 2
-    low, high = (
-        int(torch.searchsorted(upto, min(max(1.0, at), float(size)))) for at in (centre - slack, centre + slack)
-    )
-    return range(low, high + 1) if high - low < 16 else None
+    counts = _digit_counts(flat[: runs * step].view(runs, step)[:, :run].contiguous())
+    return _bin_of(counts, max(1, round(k / len(flat) * runs * run)))[0]
 
 
 def _search(tensor: Tensor, k: int) -> _Found | None:
-    """The upper digit of the k-th smallest by an exact count of a few candidates; None where none of them is it.
-
-    Two standard deviations are right 19 times in 20 and leave little to count; then eight.
+    """The upper digit of the k-th smallest by an exact count of what is below the guessed digit and below the next; of
+    its neighbour, where the count says so. None where that is not it either: then all digits are counted.
     """
-    for deviations in (2.0, 8.0):
-        candidates = _candidates(tensor, k, deviations)
-        found = None if candidates is None else _count(tensor, k, candidates)
-        if found is not None:
-            return found
+    digit = _guess(tensor, k)
+    for _ in range(2):
+        if digit is None or not 0 <= digit < _DIGITS:
+            return None
+        below = _count(tensor, digit)
+        first, after = (int(column.sum()) for column in below)
+        if first < k <= after:
+            return _Found(digit, first, below[1] - below[0])
+        digit += 1 if after < k else -1
     return None
 
 
-def _count(tensor: Tensor, k: int, candidates: range) -> _Found | None:
-    """The candidate digit that holds the k-th smallest, by counting what lies below each.
+def _count(tensor: Tensor, digit: int) -> Any:
+    """How many magnitudes of each chunk lie below an upper digit, and below the next: int64 [2, chunks].
 
     numpy, because its comparisons and its count of true values run at the speed of memory on one core.
     """
     import numpy as np
 
     values = bits(tensor).numpy()
-    kind, mask = values.dtype, _MAGNITUDE[tensor.dtype]
+    kind, mask = values.dtype.type, _MAGNITUDE[tensor.dtype]
     shift = 16 if tensor.dtype == torch.float32 else 0
     # The edge after the last digit is one more than the type holds; no magnitude of a finite weight reaches it.
-    edges = [min(digit << shift, mask) for digit in (*candidates, candidates.stop)]
-    below = np.zeros((-(-len(values) // _CHUNK), len(edges)), np.int64)
-    magnitude, less = np.empty(_CHUNK, kind), np.empty(_CHUNK, bool)
-    for row, start in enumerate(range(0, len(values), _CHUNK)):
-        part = values[start : start + _CHUNK]
+    edges = [kind(min(edge << shift, mask)) for edge in (digit, digit + 1)]
+    below = np.zeros((2, -(-len(values) // _SEARCHED)), np.int64)
+    magnitude, less = np.empty(_SEARCHED, kind), np.empty(_SEARCHED, bool)
+    for place, start in enumerate(range(0, len(values), _SEARCHED)):
+        part = values[start : start + _SEARCHED]
         size = len(part)
-        np.bitwise_and(part, mask, out=magnitude[:size])
-        for column, edge in enumerate(edges):
+        np.bitwise_and(part, kind(mask), out=magnitude[:size])
+        for row, edge in enumerate(edges):
             np.less(magnitude[:size], edge, out=less[:size])
-            below[row, column] = np.count_nonzero(less[:size])
-    total = below.sum(0)
-    for column, digit in enumerate(candidates):
-        if total[column] < k <= total[column + 1]:
-            return _Found(digit, int(total[column]), below[:, column + 1] - below[:, column])
-    return None
+            below[row, place] = np.count_nonzero(less[:size])
+    return below
 
 
 def _resolve(tensor: Tensor, found: _Found, k: int) -> Threshold:
@@ -218,14 +214,14 @@ def _resolve(tensor: Tensor, found: _Found, k: int) -> Threshold:
     return Threshold(_value(whole, tensor.dtype), found.below + below, k - below, border)
 
 
-def _border(flat: Tensor, whole: int, ties: int, of_chunk: Any) -> int:
-    """The flat index just after the `ties`-th magnitude with these bits, from how many each chunk has."""
+def _border(flat: Tensor, whole: int, ties: int, of_chunk: Any, size: int = _CHUNK) -> int:
+    """The flat index just after the `ties`-th magnitude with these bits, from how many each chunk of `size` has."""
     if ties == 0:
         return 0
     upto = torch.as_tensor(of_chunk).cumsum(0)
     chunk = int(torch.searchsorted(upto, ties))
-    start = chunk * _CHUNK
-    part = flat[start : start + _CHUNK] & (0x7FFFFFFF if flat.dtype == torch.int32 else 0x7FFF)
+    start = chunk * size
+    part = flat[start : start + size] & (0x7FFFFFFF if flat.dtype == torch.int32 else 0x7FFF)
     before = int(upto[chunk] - of_chunk[chunk])
     return start + int((part == whole).nonzero()[ties - before - 1]) + 1
 
