@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.api import HarnessError
+from trainers import divergence as divergence_module
 from trainers.divergence import Divergence, check_vocabularies, token_divergence, token_signals
 from trainers.objective import (
     Layout,
@@ -64,6 +65,28 @@ def test_skew_divergences_in_plain_arithmetic():
     srkl = kl(q, [(1 - a) * x + a * y for x, y in zip(p, q, strict=True)])
     assert token_divergence(q_logits, p_logits, Divergence("skew_kl")).item() == pytest.approx(skl, abs=1e-12)
     assert token_divergence(q_logits, p_logits, Divergence("skew_reverse_kl")).item() == pytest.approx(srkl, abs=1e-12)
+
+
+ALL = ["jsd", "forward_kl", "reverse_kl", "skew_kl", "skew_reverse_kl"]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_gradient_of_each_divergence_is_that_of_its_value(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(divergence_module, "_IN_CACHE", 3 * V)  # rows in several blocks
+    student, teacher = logits(6, 7, torch.float64).requires_grad_(), logits(7, 7, torch.float64)
+    asked = Divergence(kind, beta=0.3, skew=0.2, temperature=1.7)
+    assert torch.autograd.gradcheck(lambda z: token_divergence(z, teacher, asked), (student,))
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("size", [30.0, 300.0])
+def test_probabilities_that_underflow_give_no_nan(kind: str, size: float):
+    student, teacher = (size * logits(8)).requires_grad_(), size * logits(9)
+    d = token_divergence(student, teacher, Divergence(kind))
+    d.sum().backward()
+    assert torch.isfinite(d).all()
+    assert torch.isfinite(student.grad).all()
+    assert (d >= -1e-6).all()
 
 
 def test_equal_distributions_have_no_divergence_and_no_gradient():

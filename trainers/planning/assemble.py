@@ -94,7 +94,7 @@ def _memory(setting: Setting, name: str) -> list[Figure]:
     signals = recipe.divergence.weight > 0 or (recipe.policy.weight > 0 and recipe.reward.distillation > 0)
     if (signals and recipe.train.teacher == "live") or of_teacher:
         held.append(memory.frozen_memory(recipe, "teacher weights", teacher, gpus))
-    if recipe.policy.weight > 0 and recipe.policy.kl > 0:
+    if recipe.policy.weight > 0 and recipe.policy.kl > 0 and recipe.train.teacher == "live":
         held.append(memory.frozen_memory(recipe, "reference weights", student, gpus))
     stages = plan_stages(recipe, setting.length.questions)
     group, gold = max(1, of_teacher + of_student), method.responses == "gold"
