@@ -125,8 +125,8 @@ def main(chosen: list[str]) -> None:
         f"{platform.machine()}, machine to itself. `trl`: teacher in memory, no reward, no reference. `unpacked`, "
         "`live`: Eq. 8 with teacher and reference in memory. `cached`: both from disk, filled before. `SFT`: -log p of "
         "the same packed tokens. Filling the caches costs, once, what `live` costs more than `cached`. trl takes a row "
-        "a response, processes each row's image twice, and on a CPU computes its divergence by the plain-torch fallback "
-        "of its Triton kernels; a GPU gives other ratios. MiB: growth of a process in two steps.",
+        "a response, processes each row's image twice, and on a CPU computes its divergence by the plain-torch "
+        "fallback of its Triton kernels; a GPU gives other ratios. MiB: growth of a process in two steps.",
         "",
         "| models | prompt tokens | questions | trl | unpacked | live | cached | SFT | trl / live | trl / cached "
         "| cached / SFT | MiB: trl / live / unpacked / cached / SFT |",

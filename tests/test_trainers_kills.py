@@ -58,7 +58,8 @@ def table(out: Path):
         rows = [(r.cell.model, r.cell.task, r.metrics.score, r.items, r.stage) for r in results]
     board = (out / "leaderboard.csv").read_bytes()
     log = (out / "masters" / "seed0" / "train.jsonl").read_text().splitlines()
-    losses = [{k: v for k, v in json.loads(line).items() if "second" not in k} for line in log]
+    of_machine = {"seconds", "tokens_per_second", "memory"}
+    losses = [{k: v for k, v in json.loads(line).items() if k not in of_machine} for line in log]
     return json.loads(json.dumps(rows).replace(str(out), "OUT")), board, losses
 
 
