@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from harness import interrupt
 from harness.api import HarnessError, Request, Response
 from harness.models.decode import Row, decode, sampling_key, token_scores
-from harness.models.hf import NEW_TOKENS_COUNTED, HFModel
 from harness.models.lookahead import Item, Ready, look_ahead
-from harness.models.preprocess import PROMPT_ERRORS
+from harness.models.preprocess import PROMPT_ERRORS, Preprocessor
 from harness.models.seen import Seen, TokenScores, decoding, pictures
 
 log = logging.getLogger(__name__)
+
+#: A row of a batch counts its prompt and at most this many of its new tokens (few use all of them).
+NEW_TOKENS_COUNTED = 128
+
+
+class Loaded(Protocol):
+    """What is decoded: a module with what makes its prompts, and how many tokens its batches may hold."""
+
+    name: str
+    batch_tokens: int
+    watch: Callable[[int, Seen], None] | None
+
+    @property
+    def module(self) -> Any:
+        """The loaded module."""
+        ...
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """What makes prompts of requests."""
+        ...
 
 
 class Batches:
     """Forms the batches of a model and decodes them. The arguments are HFModel's."""
 
-    def __init__(self, model: HFModel, window: int, window_bytes: int, workers: int | None) -> None:
+    def __init__(self, model: Loaded, window: int, window_bytes: int, workers: int | None) -> None:
         self._model = model
         self._window, self._window_bytes = window, window_bytes
         self._workers = _spare_cores(model.module.device.type) if workers is None else workers

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from harness.models.preprocess import Preprocessor
     from harness.models.seen import Seen, TokenScores
 
-#: Tokens a batch may hold; a row counts its prompt and at most this many of its new tokens (few use all of them).
-NEW_TOKENS_COUNTED = 128
+#: Tokens a batch may hold, by device.
 BATCH_TOKENS = {"cpu": 12_288, "cuda": 131_072}
 
 
@@ -76,8 +75,7 @@ class HFModel:
         self.name = name
         self.watch: Callable[[int, Seen], None] | None = None
         self._module, self._processor = module, processor
-        if batch_tokens:
-            self.batch_tokens = batch_tokens
+        self._batch_tokens = batch_tokens
         self._fingerprint = fingerprint
         self._window, self._window_bytes, self._workers = window, window_bytes, workers
 
@@ -94,10 +92,14 @@ class HFModel:
         processor = self._processor.load() if isinstance(self._processor, Later) else self._processor
         return processor if isinstance(processor, Preprocessor) else Preprocessor(processor)
 
-    @cached_property
+    @property
     def batch_tokens(self) -> int:
         """Tokens that a batch may hold; halved where memory runs out."""
-        return BATCH_TOKENS["cpu" if self.module.device.type == "cpu" else "cuda"]
+        return self._batch_tokens or BATCH_TOKENS["cpu" if self.module.device.type == "cpu" else "cuda"]
+
+    @batch_tokens.setter
+    def batch_tokens(self, tokens: int) -> None:
+        self._batch_tokens = tokens
 
     def fingerprint(self) -> str:
         """Content hash: files of the checkpoint and dtype, or, for a module in memory, its present state."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.models.hf import BATCH_TOKENS, NEW_TOKENS_COUNTED
+from harness.models.batches import NEW_TOKENS_COUNTED
+from harness.models.hf import BATCH_TOKENS
 from trainers.divergence import chunk_tokens
 from trainers.order import StagePlan
 from trainers.planning.architecture import Architecture, Tower
