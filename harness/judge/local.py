@@ -5,10 +5,9 @@ Judges are asked with text only, so a language model serves as well as a vision-
 
 from __future__ import annotations
 
-from harness import registry
-from harness.api import Model
 from harness.judge.model_judge import ModelJudge
 from harness.judge.spec import Options, at_least, parse_spec
+from harness.models.options import load_model, open_model
 
 
 def open_hf(spec: str = "") -> ModelJudge:
@@ -32,5 +31,6 @@ def open_vllm(spec: str = "") -> ModelJudge:
 
 def _judge(backend: str, spec: str, known: Options) -> ModelJudge:
     checkpoint, options = parse_spec(backend, spec, known)
-    model: Model = registry.load("models", backend)(checkpoint, text_only=True, **options)
+    model = open_model(backend, checkpoint, {"text_only": True, **options})
+    load_model(model)  # a judge that cannot be loaded is known before the model has answered
     return ModelJudge(model, f"{backend}:{checkpoint}")

@@ -107,6 +107,10 @@ class HFModel:
             return self._fingerprint()
         return module_fingerprint(self.module, self.preprocessor.fingerprint)
 
+    def load(self) -> None:
+        """Load now what would be loaded at the first request; HarnessError for what cannot be."""
+        _ = self._batches
+
     def generate(self, requests: Iterable[Request]) -> Iterator[tuple[int, Response]]:
         """Yield (index, response) as batches end; `generation.n` responses a request, errors as responses."""
         waiting = iter(requests)

@@ -47,6 +47,12 @@ def open_model(backend: str, checkpoint: str, options: Mapping[str, Any]) -> Mod
     return model
 
 
+def load_model(model: Model) -> None:
+    """Let a model that loads at its first request do so now, so that what it cannot load is known."""
+    if hasattr(model, "load"):
+        model.load()
+
+
 def close_model(model: Model) -> None:
     """End what a model keeps running (an engine), so that the next one has its memory."""
     if hasattr(model, "close"):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from harness import __version__, registry
+from harness import __version__
 from harness.api import Model, Request, Response
+from harness.models.options import load_model, open_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Worker:
 
     def open(self) -> Opened:
         """Load the model; what it cannot load is its HarnessError."""
-        self._model = registry.load("models", self._backend)(self._spec, **self._options)
+        self._model = open_model(self._backend, self._spec, self._options)
+        load_model(self._model)
         return Opened(self._model.fingerprint(), __version__, socket.gethostname())
 
     def step(self, requests: Sequence[tuple[int, Request]], last: bool) -> list[tuple[int, Response]]:
