@@ -38,11 +38,13 @@ def enable() -> None:
 def importing() -> Iterator[None]:
     """Around imports that make a million objects, none of them garbage: it is not looked for, now or later.
 
-    Does nothing in a process that has not called `enable`.
+    Garbage that is there already is collected first; what becomes garbage inside never is, so nothing large belongs
+    there. Does nothing in a process that has not called `enable`.
     """
     if not gc.isenabled() or not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         yield
         return
+    gc.collect()
     gc.disable()
     try:
         yield

@@ -129,4 +129,4 @@ class HFModel:
         with importing():
             from harness.models.batches import Batches
 
-            return Batches(self, self._window, self._window_bytes, self._workers)
+        return Batches(self, self._window, self._window_bytes, self._workers)

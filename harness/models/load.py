@@ -69,10 +69,13 @@ def _download(spec: str) -> Path:
 
 def load_processor(folder: Path, text_only: bool = False) -> Any:
     """The checkpoint's own processor; HarnessError where it has none. With `text_only` a tokenizer will do."""
-    import transformers
-
     try:
-        processor = transformers.AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with importing():
+            import transformers
+
+            processor = transformers.AutoProcessor.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         remedy = "copy processor_config.json, preprocessor_config.json and the tokenizer's files from the base model"
         raise HarnessError(f"model {folder}: its processor cannot be loaded: {_first_line(error)}", remedy) from error
@@ -91,19 +94,21 @@ def load_module(folder: Path, device: str, dtype: str, attention: str, text_only
     it is installed and the model has it, else transformers' own choice (sdpa where the model has it). With `text_only`
     a language model will do.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers.integrations import is_deepspeed_zero3_enabled
+    with importing():
+        import torch
+        from safetensors import SafetensorError
+        from transformers.integrations import is_deepspeed_zero3_enabled
 
-    check_files(folder)
-    config = _config(folder)
-    auto = _auto_class(folder, config, text_only)
+        check_files(folder)
+        config = _config(folder)
+        auto = _auto_class(folder, config, text_only)
+        cls = auto._model_mapping[type(config)]
+    # Weights are loaded outside: what is garbage of it must be collected.
     device = _device(device)
     arguments: dict[str, Any] = {"dtype": getattr(torch, dtype_of(device, dtype).removeprefix("torch."))}
     if not is_deepspeed_zero3_enabled():  # which places the weights itself
         arguments["device_map"] = device
     if attention == "auto":
-        cls = auto._model_mapping[type(config)]
         if device != "cpu" and find_spec("flash_attn") and getattr(cls, "_supports_flash_attn", False):
             arguments["attn_implementation"] = "flash_attention_2"
     else:
