@@ -144,7 +144,6 @@ def text(items, lines):
             "",
             f"`python benchmarks/server_kills.py`: {items} requests of {TASKS} (`--limit {LIMIT}`), `embedded/large`.",
             "The first exit code is that of the call whose server was killed; the second call ended with 0 each time.",
-            "A kill without errors came when the last answer was in.",
             "",
             f"| {' | '.join(head)} |",
             "|---" * len(head) + "|",
