@@ -25,7 +25,7 @@ def commands(rounds: str) -> dict[str, list[Command]]:
         "overhead": [(HERE / "alone.py", "overhead")],
         "scoring": [
             (BENCHMARKS / "scoring_speed.py", RESULTS / "scoring_speed.md"),
-            (BENCHMARKS / "scoring_commands.py",),
+            (BENCHMARKS / "scoring_commands.py", RESULTS / "scoring_commands.md"),
         ],
         "peers-scoring": [(BENCHMARKS / "scoring_speed_peers.py", RESULTS / "scoring_speed_peers.md")],
         "cold": [(BENCHMARKS / "cold_start.py", RESULTS / "cold_start.md"), (HERE / "cold.py",)],

@@ -98,7 +98,8 @@ def run(
         raise click.UsageError("--backend-option needs --model: a recipe says itself how its models run")
     if ray_address and backend != "ray":
         raise click.UsageError("--ray-address needs --backend ray")
-    deferred.enable()
+    if backend == "hf":  # the other engines use what would be deferred
+        deferred.enable()
     options = parse_options(backend_options) | ({"address": ray_address} if ray_address else {})
     if batch_tokens:
         options["batch_tokens"] = batch_tokens
