@@ -150,7 +150,7 @@ def write() -> None:
         "processor seconds; an item's cost is the difference of the two sizes, fixed is the rest; ratios are medians",
         f"over the rounds. Batch: the fastest of {BATCHES} where one can be chosen (ours is a number of tokens,",
         "VLMEvalKit takes one item at a time, and so does lmms-eval's InternVL). VLMEvalKit's class wants CUDA:",
-        "benchmarks/peers/vlmeval_on_cpu.py sends it to the CPU and changes nothing else. Target: 2 times lmms-eval and",
+        "benchmarks/peers/vlmeval_on_cpu.py sends it to the CPU and changes nothing else. Target: twice lmms-eval and",
         "5 times VLMEvalKit for whole processes; 1,500 items are in section j.",
         "",
     ]
