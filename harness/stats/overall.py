@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.stats.paired import Difference, interval, permutation_p
-from harness.stats.seeds import SeededDifference
+from harness.stats.seeds import SeededDifference, crossed
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def mean_over_tasks_and_seeds(
 ) -> Overall:
     """The same where every task has the same training seeds: a seed is common to all tasks, so its means are averaged.
 
-    Crossed random effects as in `compare_seeds`: items + seeds - residual, degrees of freedom after Satterthwaite.
+    Crossed random effects as in `compare_seeds`.
     """
     from scipy import stats
 
@@ -52,17 +52,15 @@ def mean_over_tasks_and_seeds(
     items = np.square([part.item_stderr for part in parts]) * np.square(shares)
     residual = float(np.square(shares) @ np.square([part.residual_stderr for part in parts]))
     seeding = float((np.array(shares) @ [part.means for part in parts]).var(ddof=1)) / seeds
-    variance = max(float(items.sum()) + seeding - residual, float(items.sum()), seeding)
+    variance, df = crossed(items, [part.clusters - 1 for part in parts], seeding, seeds, residual)
     stderr = float(np.sqrt(variance))
     if not stderr:  # every seed and every cluster agrees
         return Overall(points, points, points, float(points == 0))
-    df = _freedom(np.array([*items, seeding]), [*(part.clusters - 1 for part in parts), seeds - 1], variance)
     half = float(stats.t.ppf(1 - alpha / 2, df)) * stderr
     return Overall(points, points - half, points + half, float(2 * stats.t.sf(abs(points) / stderr, df)))
 
 
-def _freedom(variances: np.ndarray, freedoms: Sequence[int], total: float | None = None) -> float:
+def _freedom(variances: np.ndarray, freedoms: Sequence[int]) -> float:
     """Degrees of freedom of a sum of estimated variances, after Satterthwaite."""
-    whole = float(variances.sum()) if total is None else total
     below = sum(v**2 / f for v, f in zip(variances.tolist(), freedoms, strict=True) if v)
-    return whole**2 / below if below else float("inf")
+    return float(variances.sum()) ** 2 / below if below else float("inf")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.stats.paired import Pairs
 
@@ -34,8 +35,7 @@ class SeededDifference:
 def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDifference:
     """Difference a - b over S >= 2 seeds, each a Pairs on the same units in the same order.
 
-    Crossed random effects (seeds x clusters): the variance of the mean is items + seeds - residual, since both of
-    the first two contain the residual once; degrees of freedom after Satterthwaite.
+    Crossed random effects (seeds x clusters), see `crossed`.
     """
     from scipy import stats
 
@@ -52,9 +52,7 @@ def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDiffer
     seeding = means.var(ddof=1) / seeds
     rest = per_seed - per_seed.mean(axis=0) - (means - mean)[:, None] * weight
     residual = clusters / (clusters - 1) * (rest**2).sum() / ((seeds - 1) * seeds) / total**2
-    variance = max(items + seeding - residual, items, seeding)
-    # 0 variance: every seed and every cluster agrees
-    df = variance**2 / (items**2 / (clusters - 1) + seeding**2 / (seeds - 1)) if variance else float("inf")
+    variance, df = crossed(np.array([items]), [clusters - 1], seeding, seeds, residual)
     stderr = float(np.sqrt(variance))
     half = float(stats.t.ppf(1 - alpha / 2, df)) * stderr
     p = float(2 * stats.t.sf(abs(mean) / stderr, df)) if stderr else float(mean == 0)
@@ -62,3 +60,21 @@ def compare_seeds(runs: Sequence[Pairs], *, alpha: float = 0.05) -> SeededDiffer
         100 * mean, 100 * (mean - half), 100 * (mean + half), 100 * stderr, 100 * float(np.sqrt(items)),
         100 * float(np.sqrt(seeding)), float(df), p, tuple(100 * means), 100 * float(np.sqrt(residual)), clusters,
     )  # fmt: skip
+
+
+def crossed(
+    items: NDArray[np.float64], item_freedoms: Sequence[int], seeding: float, seeds: int, residual: float
+) -> tuple[float, float]:
+    """Variance and degrees of freedom of a mean over seeds and items; `items` has the variance of each task's items.
+
+    The variance is items + seeds - residual, since both of the first two contain the residual once. It is not cut at
+    either of them: that would be too wide where seeds hardly differ (97 % instead of 95). The degrees of freedom are
+    Satterthwaite's, but a spread of few seeds that comes out small by chance must not make them many (93 % instead of
+    95 for 3 seeds): its square counts with the excess that it has on average, 2 / (seeds - 1); and they are not fewer
+    than those of the seeds. benchmarks/results/compare_validity.md has the coverage.
+    """
+    variance = max(float(items.sum()) + seeding - residual, residual)
+    below = sum(v**2 / f for v, f in zip(items.tolist(), item_freedoms, strict=True) if v)
+    below += (1 + 2 / (seeds - 1)) * seeding**2 / (seeds - 1)
+    # Nothing below: every seed and every cluster agrees.
+    return variance, max(variance**2 / below, seeds - 1) if below else float("inf")
