@@ -11,17 +11,17 @@ from pathlib import Path
 from harness.store import load_run
 
 #: What a model is called in the table, by what its name in the run holds; the first that fits.
-NAMES = (("openai:", "openai (vLLM server)"), ("vllm:", "vllm"), ("ray", "ray, vllm workers"))
+NAMES = (("openai:", "openai (vLLM server)"), ("vllm:", "vllm"), ("workers=1", "ray, a vllm worker"),
+         ("workers=2", "ray, two vllm workers"))  # fmt: skip
 
 
 def columns(folders):
     """(engine, results by task, responses by (task, item), seconds) of every model of every run."""
     for folder in map(Path, folders):
         run = load_run(folder)
-        backend = ((run.manifest or {}).get("arguments") or {}).get("backend", "")
+        options = " ".join(((run.manifest or {}).get("arguments") or {}).get("backend_options", []))
         for model in dict.fromkeys(result.cell.model for result in run.results):
-            named = f"{backend}:{model}" if backend == "ray" else model
-            name = next((name for mark, name in NAMES if mark in named), "hf")
+            name = next((name for mark, name in NAMES if mark in f"{model} {options}"), "hf")
             results = {r.cell.task: r for r in run.results if r.cell.model == model}
             items = run.items[run.items.model == model]
             yield name, results, {(i.task, i.id): i.response for i in items.itertuples()}
