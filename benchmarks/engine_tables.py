@@ -16,7 +16,7 @@ NAMES = (("openai:", "openai (vLLM server)"), ("vllm:", "vllm"), ("workers=1", "
 
 
 def columns(folders):
-    """(engine, results by task, responses by (task, item), seconds) of every model of every run."""
+    """(engine, results by task, responses by (task, item)) of every model of every run."""
     for folder in map(Path, folders):
         run = load_run(folder)
         options = " ".join(((run.manifest or {}).get("arguments") or {}).get("backend_options", []))
