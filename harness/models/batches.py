@@ -14,7 +14,8 @@ from harness import interrupt
 from harness.api import HarnessError, Request, Response
 from harness.models.decode import Row, decode, sampling_key, token_scores
 from harness.models.lookahead import Item, Ready, look_ahead
-from harness.models.preprocess import PROMPT_ERRORS, Preprocessor
+from harness.models.preprocess import Preprocessor
+from harness.models.prompt_errors import PROMPT_ERRORS
 from harness.models.seen import Seen, TokenScores, decoding, pictures
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from harness.api import Request
-from harness.models.preprocess import PROMPT_ERRORS, Prepared, Preprocessor
+from harness.models.preprocess import Prepared, Preprocessor
+from harness.models.prompt_errors import PROMPT_ERRORS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,12 +60,11 @@ def look_ahead(
         more = True
         while True:
             room = min(window, max(1, window_bytes // size) if size else max(1, workers) * 2)
-            while more and len(pending) + len(ready.items) < room:
-                following = next(source, None)
-                more = following is not None
-                if following is not None:
-                    index, request = following
-                    pending.append((index, request, pool.submit(preprocessor.prepare, request)))
+            following = list(islice(source, max(0, room - len(pending) - len(ready.items)))) if more else []
+            more = more and len(pending) + len(ready.items) + len(following) >= room
+            preprocessor.expect(request for _, request in following)
+            for index, request in following:
+                pending.append((index, request, pool.submit(preprocessor.prepare, request)))
             unmeasured = size == 0
             while pending and (pending[0][2].done() or len(ready.items) < (room + 1) // 2):
                 size = max(size, _collect(ready, *pending.popleft()))

@@ -5,30 +5,19 @@ from __future__ import annotations
 import copy
 import hashlib
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jinja2 import TemplateError
-from PIL import Image as Pillow
-from transformers import BatchFeature
 
-from harness.api import HarnessError, Image, Request
-from harness.data.images import max_pixels
+from harness.api import HarnessError, Request
 from harness.models.fingerprint import processor_fingerprint
+from harness.models.image_cache import ByteCache, CachedImages, Coming, open_image
 from harness.models.text_only import TextProcessor
 
 if TYPE_CHECKING:
     from transformers import ProcessorMixin
-
-#: What a broken image or prompt makes decoders, chat templates and processors raise.
-PROMPT_ERRORS = (
-    OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError, SyntaxError, HarnessError, TemplateError,
-    Pillow.DecompressionBombError, MemoryError,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,83 +43,6 @@ class Prepared:
         """Memory of the tensors."""
         tensors = [self.input_ids, *self.per_token.values(), *self.features.values()]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-class _ByteCache:
-    """A thread-safe mapping that holds at most `limit` bytes: the least recently used entry goes first, or, with
-    `keep_first`, new entries are turned away (repeated scans over more than fits would otherwise never hit).
-    """
-
-    def __init__(self, limit: int, keep_first: bool = False) -> None:
-        self._limit = limit
-        self._keep_first = keep_first
-        self._used = 0
-        self._entries: OrderedDict[Any, tuple[Any, int]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> Any:
-        with self._lock:
-            if key not in self._entries:
-                return None
-            self._entries.move_to_end(key)
-            return self._entries[key][0]
-
-    def put(self, key: Any, value: Any, nbytes: int) -> None:
-        with self._lock:
-            if key in self._entries or nbytes > self._limit:
-                return
-            if self._keep_first and self._used + nbytes > self._limit:
-                return
-            self._entries[key] = (value, nbytes)
-            self._used += nbytes
-            while self._used > self._limit:
-                _, (_, freed) = self._entries.popitem(last=False)
-                self._used -= freed
-
-
-class _CachedImages:
-    """Stands in for a processor's image processor: the same images (by content) are processed once."""
-
-    def __init__(self, inner: Any, cache: _ByteCache) -> None:
-        self._inner = inner
-        self._cache = cache
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.__dict__["_inner"], name)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _CachedImages:
-        return _CachedImages(copy.deepcopy(self._inner, memo), self._cache)
-
-    def __call__(self, images: Any, *args: Any, **kwargs: Any) -> BatchFeature:
-        key = (_hashes(images), repr(args), repr(sorted(kwargs.items(), key=lambda item: item[0])))
-        found = self._cache.get(key)
-        if found is None:
-            found = dict(self._inner(_to_rgb(images), *args, **kwargs))
-            self._cache.put(key, found, sum(v.numel() * v.element_size() for v in found.values() if torch.is_tensor(v)))
-        # A fresh mapping: processors pop the entries they have used.
-        return BatchFeature(data=dict(found))
-
-
-def _hashes(images: Any) -> Any:
-    if isinstance(images, list | tuple):
-        return tuple(_hashes(image) for image in images)
-    return images.info["sha256"]
-
-
-def _to_rgb(images: Any) -> Any:
-    if isinstance(images, list | tuple):
-        return [_to_rgb(image) for image in images]
-    return images.convert("RGB")
-
-
-def _open(image: Image) -> Pillow.Image:
-    """Header only: Pillow decodes the pixels when they are first asked for, which a cached image never is."""
-    Pillow.MAX_IMAGE_PIXELS = max(max_pixels(), Pillow.MAX_IMAGE_PIXELS or 0)  # what the data's check has let through
-    opened = Pillow.open(BytesIO(image.read()))
-    opened.info["sha256"] = image.sha256
-    return opened
 
 
 def messages(request: Request) -> list[dict[str, Any]]:
@@ -166,11 +78,12 @@ class Preprocessor:
                 "the processor has no chat template, so the prompt's layout is unknown",
                 "save one with it: a file chat_template.jinja in the checkpoint folder, as the model's authors used it",
             )
-        self._images = _ByteCache(image_cache)
-        self._prompts = _ByteCache(_share_of_memory() if prompt_cache is None else prompt_cache, keep_first=True)
+        self._images = ByteCache(image_cache)
+        self._coming = Coming()
+        self._prompts = ByteCache(_share_of_memory() if prompt_cache is None else prompt_cache, keep_first=True)
         self._source: Any = copy.copy(processor)
         if hasattr(self._source, "image_processor"):
-            self._source.image_processor = _CachedImages(self._source.image_processor, self._images)
+            self._source.image_processor = CachedImages(self._source.image_processor, self._images, self._coming)
         self._local = threading.local()
         self._lock = threading.Lock()
         self.tokenizer = processor.tokenizer
@@ -180,6 +93,11 @@ class Preprocessor:
         """The chat template's text, before image placeholders are expanded."""
         text: str = self._processor().apply_chat_template(messages(request), add_generation_prompt=True, tokenize=False)
         return text
+
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Told of requests that will be prepared soon: their images are then processed many at a time."""
+        new = (one for one in requests if len(one.images) == 1 and self._prompts.get(prompt_key(one)) is None)
+        self._coming.add(one.images[0] for one in new)
 
     def prepare(self, request: Request) -> Prepared:
         """Tokens and features of a request. Raises one of PROMPT_ERRORS where it cannot be read."""
@@ -198,7 +116,7 @@ class Preprocessor:
         if bos and text.startswith(bos):
             arguments["add_special_tokens"] = False  # the template has written it already
         if request.images:
-            arguments["images"] = [[_open(image) for image in request.images]]
+            arguments["images"] = [[open_image(image) for image in request.images]]
         inputs = dict(processor(**arguments))
         ids = inputs.pop("input_ids")
         inputs.pop("attention_mask", None)

@@ -18,7 +18,7 @@ from harness import registry
 from harness.api import HarnessError, Image, Request, Response
 from harness.models.dealing import Dealer, Hand
 from harness.models.options import check_options
-from harness.models.preprocess import PROMPT_ERRORS
+from harness.models.prompt_errors import PROMPT_ERRORS
 from harness.models.ray_worker import Opened, Worker
 
 log = logging.getLogger(__name__)

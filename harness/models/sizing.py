@@ -10,7 +10,8 @@ from typing import NamedTuple
 from PIL import Image as Pillow
 
 from harness.api import Image, Request
-from harness.models.preprocess import PROMPT_ERRORS, Preprocessor
+from harness.models.preprocess import Preprocessor
+from harness.models.prompt_errors import PROMPT_ERRORS
 
 _STEP = 256  # lengths are rounded up to a multiple: text and images may join in other tokens than they do apart
 

@@ -19,7 +19,8 @@ from harness.models.fingerprint import checkpoint_fingerprint
 from harness.models.load import load_processor, resolve
 from harness.models.options import check_options
 from harness.models.pad_heads import padded
-from harness.models.preprocess import PROMPT_ERRORS, Preprocessor, prompt_key
+from harness.models.preprocess import Preprocessor, prompt_key
+from harness.models.prompt_errors import PROMPT_ERRORS
 from harness.models.seen import Seen, TokenScores, pictures
 from harness.models.sizing import Need, largest
 from harness.models.streaming import event_loop, stream
