@@ -22,7 +22,7 @@ def bridge() -> None:
 @bridge.command(epilog=_EXAMPLES)
 @click.argument("framework", type=NAMES)
 def install(framework: str) -> None:
-    """Install a framework with its pins into an environment of its own (2.5 to 7 GB, some minutes, once)."""
+    """Install a framework with its pins into an environment of its own (7 GB, about five minutes, once)."""
     from harness.bridges.environments import FRAMEWORKS, folder_of
     from harness.bridges.environments import install as install_framework
 
