@@ -73,7 +73,7 @@ def _xlsx(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     damaged = (
         OSError, BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError, TypeError, AttributeError,
-        IndexError, EOFError, NotImplementedError, RuntimeError, zlib.error,
+        IndexError, EOFError, RuntimeError, zlib.error,
     )  # fmt: skip
     try:
         with ZipFile(path) as archive:
