@@ -10,10 +10,10 @@ from harness import registry
 from harness.api import OFFICIAL, HarnessError, Judge, Sample, Task
 from harness.code import code_fingerprint
 from harness.data.imports.samples import Imported
-from harness.evaluation import score_stored
 from harness.judge.recorded import keep_answers, recorded_judge
 from harness.scoring.score import open_judge
 from harness.store import Cell, Result, Store
+from harness.stored import score_stored
 
 
 def import_responses(store: Store, task: Task, model: str, imported: Imported, protocol: str = OFFICIAL) -> Result:

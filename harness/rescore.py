@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from harness import registry
 from harness.api import Judge, Verdict
 from harness.code import code_fingerprint
-from harness.evaluation import score_stored
 from harness.judge.recorded import NAME as RECORDED
 from harness.judge.recorded import recorded_judge
 from harness.scoring.reasoning import REASONING_TAGS
 from harness.scoring.score import open_judge
 from harness.store import Cell, Result, Store
+from harness.stored import score_stored
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ def score(run: Path, protocol: str, judge: str, flips: bool, reasoning_tags: str
     from rich.console import Console
 
     from harness import registry
+    from harness.memory import seldom_collecting
     from harness.report.protocols import print_flips, print_protocols
     from harness.rescore import flips as find_flips
     from harness.rescore import rescore
@@ -34,7 +35,7 @@ def score(run: Path, protocol: str, judge: str, flips: bool, reasoning_tags: str
 
     protocols = registry.protocols() if protocol == "all" else protocol.split(",")
     console = Console()
-    with Store(run) as store:
+    with seldom_collecting(), Store(run) as store:
         results = rescore(
             store, protocols, judge=judge, reasoning_tags=parse_tags(reasoning_tags), skip_missing=protocol == "all"
         )

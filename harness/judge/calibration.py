@@ -14,13 +14,13 @@ from typing import Any
 
 from harness import registry
 from harness.api import OFFICIAL, Ask, HarnessError, Judge, Response, Rules, Sample, State, Verdict
-from harness.evaluation import stored_answers
 from harness.judge.recorded import NAME as RECORDED
 from harness.rescore import sources
 from harness.scoring.reasoning import REASONING_TAGS
 from harness.scoring.score import score_all
 from harness.stats.judge_error import Calibration, calibrate
 from harness.store import Cell, Store
+from harness.stored import stored_answers
 
 #: A score from which on an item counts as right; grades between 0 and 1 are cut here.
 THRESHOLD = 0.5

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _FILE = "run.sqlite"
-_BATCH = 16_384  # rows in memory while a table is exported
+_BATCH, _SMALL_BATCH = 16_384, 512  # rows in memory while a table is read
 _DAMAGED = "the file was damaged by something else: restore it from a copy or use a new folder"
 
 
@@ -158,6 +158,24 @@ class Store:
             cursor = self._db.execute(query)
         return [column[0] for column in cursor.description], self._batches(cursor)
 
+    def encoded(self, query: str) -> tuple[list[str], Iterator[list[tuple[Any, ...]]]]:
+        """As `rows`, but text is UTF-8, and a batch so small that it stays in the processor's cache."""
+        with self._errors():
+            cursor = self._db.execute(query)
+        return [column[0] for column in cursor.description], self._encoded(cursor)
+
+    def _encoded(self, cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
+        while True:
+            self._db.text_factory = bytes
+            try:
+                with self._errors():
+                    rows = cursor.fetchmany(_SMALL_BATCH)
+            finally:
+                self._db.text_factory = str
+            if not rows:
+                return
+            yield rows
+
     def _batches(self, cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:
         with self._errors():
             while rows := cursor.fetchmany(_BATCH):
@@ -183,8 +201,12 @@ class Store:
     def samples(self, task: str) -> dict[str, Sample]:
         """The kept items of a task by id; their images know their hash only (the data set has the bytes)."""
         with self._reading():
-            rows = self._db.execute("SELECT id, cluster, body FROM samples WHERE task = ?", (task,))
-            return {id: _sample(id, cluster, body) for id, cluster, body in rows}
+            cursor = self._db.execute("SELECT id, cluster, body FROM samples WHERE task = ?", (task,))
+            found: dict[str, Sample] = {}
+            while rows := cursor.fetchmany(_SMALL_BATCH):
+                bodies = json.loads(f"[{','.join(body for _, _, body in rows)}]")  # one call is twice as fast
+                found.update((id, _sample(id, cluster, b)) for (id, cluster, _), b in zip(rows, bodies, strict=True))
+            return found
 
     # ------------------------------------------------------------ responses
 
@@ -246,7 +268,7 @@ class Store:
             db.executemany(
                 "INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (cell, position, id, key, v.state, v.score, v.extracted, v.rule, v.random, v.note)
+                    (cell, position, id, key, str(v.state), v.score, v.extracted, v.rule, int(v.random), v.note)
                     for position, id, key, v in verdicts
                 ),
             )
@@ -268,6 +290,14 @@ class Store:
         with self._reading():
             rows = self._db.execute("SELECT model, task, protocol, judge, result FROM cells ORDER BY id").fetchall()
             return [Result.from_json(Cell(*row[:4]), row[4]) for row in rows]
+
+    def cells(self) -> dict[int, Cell]:
+        """The finished cells by their number in the database."""
+        with self._reading():
+            return {
+                id: Cell(*names)
+                for id, *names in self._db.execute("SELECT id, model, task, protocol, judge FROM cells")
+            }
 
     def result(self, cell: Cell) -> Result | None:
         """What a finished cell says; None where it is not finished. Its metrics carry no units."""
@@ -348,8 +378,7 @@ def _sample_body(sample: Sample) -> str:
     return json.dumps(body, ensure_ascii=False)
 
 
-def _sample(id: str, cluster: str, body: str) -> Sample:
-    fields = json.loads(body)
+def _sample(id: str, cluster: str, fields: dict[str, Any]) -> Sample:
     fields["images"] = tuple(_image(sha256) for sha256 in fields["images"])
     return Sample(id=id, cluster=cluster, **fields)
 
