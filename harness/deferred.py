@@ -2,7 +2,7 @@
 
 torchvision and transformers import torch's compiler for one function and some decorators, and scipy's optimizers for
 one loss of object detection: a third of the start of `harness run`. Only a process of our own (the command line)
-defers them; nothing but the moment of the import changes.
+defers them; nothing but the moment of the import changes. It also keeps what transformers finds out at every start.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
+from harness import transformers_names
+
 #: Functions that others import from a deferred module by name: calling one loads the module.
 _FUNCTIONS = {"torch._dynamo.utils": ("is_compile_supported",), "scipy.optimize": ("linear_sum_assignment",)}
 #: Decorators that tell the compiler how to treat a function: while it is not loaded, the function is called as it is.
@@ -25,6 +27,7 @@ _DECORATORS = {"torch._dynamo": ("disable", "assume_constant_result", "allow_in_
 MODULES = ("torch._dynamo", "torch._dynamo.utils", "scipy.optimize", "trio")
 #: Part of a deferred package that needs nothing of the package; any other part loads it first.
 _ALONE = ("torch._dynamo._trace_wrapped_higher_order_op",)
+_NAMES = "transformers.utils.import_utils"
 _lock = RLock()
 
 
@@ -57,10 +60,10 @@ class _Finder(MetaPathFinder):
     """Defers MODULES that are not loaded yet."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name in MODULES:
+        if name in MODULES or name == _NAMES:
             spec = PathFinder.find_spec(name, path, target)
             if spec is not None and spec.loader is not None:
-                spec.loader = _Later(spec.loader)
+                spec.loader = _Keeping(spec.loader) if name == _NAMES else _Later(spec.loader)
             return spec
         package = sys.modules.get(name.rpartition(".")[0])
         if isinstance(package, _Deferred) and name not in _ALONE:
@@ -68,14 +71,28 @@ class _Finder(MetaPathFinder):
         return None
 
 
-class _Later(Loader):
-    """Makes a module that is empty until it is used."""
+class _Around(Loader):
+    """A loader that does more than the module's own, `inner`."""
 
     def __init__(self, inner: Loader) -> None:
         self._inner = inner
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._inner.create_module(spec)
+
+
+class _Keeping(_Around):
+    """Loads the module, and keeps what it would find out at every start."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._inner
+        self._inner.exec_module(module)
+        transformers_names.keep(module)
+
+
+class _Later(_Around):
+    """Makes a module that is empty until it is used."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__class__ = _Deferred

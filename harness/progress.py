@@ -61,6 +61,8 @@ class Bars:
 
     def advanced(self, model: str, task: str, count: int) -> None:
         """Move the bar on; the rate counts the items of this process only."""
+        if self._progress.disable:
+            return
         bar = self._bars[model, task]
         self._progress.advance(bar, count)
         speed = next(t.speed for t in self._progress.tasks if t.id == bar)
