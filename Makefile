@@ -43,7 +43,8 @@ upstream-check: $(VENV)/.installed
 
 # Speed beside lmms-eval and VLMEvalKit, in benchmarks/results/peers.md and the tables beside it (needs 14 GB and, once,
 # 20 minutes to install the peers; then about an hour of one core). ARGS="stages memory" measures only these sections
-# (ARGS=--help lists them). MASTERS_SHARED names a folder with real items; without it mini ones are used.
+# (ARGS=--help lists them). BENCH_BESIDE is what the tables say of other work on the machine (default: none).
+# MASTERS_SHARED names a folder with real items; without it mini ones are used.
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/peers/all.py $(ARGS)
 

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from conditions import BESIDE
+
 RUNS = 10
 COMMANDS = {"--help": 0.3, "run --help": 0.3, "tasks": 0.5, "suites": 0.5, "models": 0.5, "trainers": 0.5}
 HEAVY = ("torch", "pandas", "pyarrow", "transformers")
@@ -44,7 +46,7 @@ def main() -> None:
         "# Cold start of the command line",
         "",
         f"`python benchmarks/cold_start.py`: median of {RUNS} processes, Python {platform.python_version()}, "
-        f"{os.cpu_count()} cores.",
+        f"{os.cpu_count()} cores, {BESIDE}.",
         "",
         "| command | wall, s | processor, s | bound, s | heavy imports |",
         "|---|--:|--:|--:|---|",

@@ -20,6 +20,7 @@ import torch
 from bare_loop import bare_loop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "peers"))
+from conditions import BESIDE
 from inputs import inputs
 
 from harness import registry
@@ -133,7 +134,7 @@ def main(out: str = "benchmarks/results/loop_overhead.md") -> None:
         f"`python benchmarks/loop_overhead.py`: {ROUNDS} paired rounds on one core, medians. The bare loop is batched",
         f"`model.generate` over prompts sorted by length, at the fastest of the batch sizes {BATCH_SIZES}; speed is",
         "the median over the rounds of its processor seconds over ours (targets: 0.95 of the model phase, 0.9 of all,",
-        "0.3 ms an item of the loop itself).",
+        f"0.3 ms an item of the loop itself). Measured {BESIDE}.",
         "",
         "| model, items | side | processor, s | wall, s | ms an item | speed |",
         "|---|---|--:|--:|--:|--:|",

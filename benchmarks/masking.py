@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from conditions import BESIDE
+
 RESULTS = Path(__file__).parent / "results" / "masking.md"
 RATIO, REPEATS = 0.2, 5
 
@@ -71,7 +73,7 @@ def main(sizes: list[int]) -> None:
         "# Magnitude mask of one matrix, r = 0.2, against a copy of it",
         "",
         f"`python benchmarks/masking.py`; processor time of one thread, best of {REPEATS}; {platform.machine()}, "
-        "machine to itself. `search` finds the exact threshold, `zero` applies it, in place; `/ copy` "
+        f"{BESIDE}. `search` finds the exact threshold, `zero` applies it, in place; `/ copy` "
         "is their sum over one copy of the matrix. `extra` is what the process grew by.",
         "",
         "| parameters | type | copy, s | search, s | zero, s | / copy | extra, MiB | exactly k zeroed |",

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from conditions import BESIDE
+
 RESULTS = Path(__file__).parent / "results" / "packing.md"
 PREFIXES, GROUP, RESPONSE, REPEATS = (64, 128, 256, 512, 1024), 8, 32, 3
 TEXT, TILE = 16, 16  # text tokens of the prompt, tokens of an image tile
@@ -108,7 +110,7 @@ def main() -> None:
         "",
         f"G = {GROUP} responses of {RESPONSE} tokens, one question, InternVL of 6 M parameters, fp32, one thread; "
         f"processor time, fastest of {REPEATS} steps; `python benchmarks/packing.py`. {platform.machine()}, "
-        "machine to itself. The bound is that of the language model's tokens, "
+        f"{BESIDE}. The bound is that of the language model's tokens, "
         "G (P + R) / (P + G R).",
         "",
         "| prefix | spread samples/s | packed samples/s | ratio | bound | spread, MiB | packed, MiB | loss differs |",

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
+from conditions import BESIDE
 from scoring_speed import answered
 
 from harness import registry
@@ -80,12 +81,12 @@ def timed(command: list[str], shown: str) -> tuple[float, float]:
     return spent, wall
 
 
-HEAD = """# Scoring stored responses by the whole command
+HEAD = f"""# Scoring stored responses by the whole command
 
 The same stored MMStar responses (ten usual forms) scored by `harness score RUN --protocol lmms-eval@post-1471` and by
 `python -m lmms_eval --model from_log ...` of the installed lmms-eval 0.7.3, from the start of the process to its end:
 imports, reading, scoring, aggregation, and every item written (SQLite and parquet; JSON lines). Medians of paired
-rounds, one core, ratio of CPU seconds. `python benchmarks/scoring_commands.py` makes this table;
+rounds, {BESIDE}, ratio of CPU seconds. `python benchmarks/scoring_commands.py` makes this table;
 `scoring_speed_peers.md` has the scoring functions alone, without process, files and store.
 
 | responses | rounds | lmms-eval CPU s | wall s | harness CPU s | wall s | lmms-eval / harness |

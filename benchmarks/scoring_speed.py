@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
+from conditions import BESIDE
+
 from harness import registry
 from harness.api import Response, Sample
 from harness.data import open_dataset
@@ -49,7 +51,7 @@ def main() -> None:
     lines = [
         "# Scoring speed", "",
         "CPU seconds on one core for stored multiple-choice responses (MMStar items, ten usual forms); "
-        "`python benchmarks/scoring_speed.py` makes this table.", "",
+        f"`python benchmarks/scoring_speed.py` made this table, {BESIDE}.", "",
         "| protocol | " + " | ".join(f"{size:,}" for size in SIZES) + " |", "| :-- | --: | --: | --: |",
     ]  # fmt: skip
     for protocol in registry.protocols():

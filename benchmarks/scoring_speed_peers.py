@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from conditions import BESIDE
 from scoring_speed import answered
 
 from harness import registry
@@ -109,23 +110,23 @@ def measure(processes: dict[str, subprocess.Popen[str]], size: int) -> Iterator[
             yield f"| {' | '.join(map(str, cells))} |"
 
 
-HEAD = """# Scoring speed beside lmms-eval and VLMEvalKit
+HEAD = f"""# Scoring speed beside lmms-eval and VLMEvalKit
 
 The same stored MMStar responses (ten usual forms) scored by the installed packages (lmms-eval 0.7.3, ms-vlmeval
 0.0.20, their own functions) and by us under the protocol that follows each, one thread; seconds of scoring and
 aggregation only (imports, the making of inputs and files excluded), medians of paired rounds, ratio of CPU seconds.
-`python benchmarks/scoring_speed_peers.py` makes this table, on one core that other work shared: read CPU seconds, not
-wall. `scoring_commands.md` has the whole commands, as a user runs them. VLMEvalKit's evaluate reads and writes tables
-(TSV in) and after each row writes the results so far anew: its time grows with the square of the number of responses,
-so that 20,000 would take 7 to 10 CPU minutes a round and are left out; "eval_vanilla alone" is its scoring without
-any file.
+`python benchmarks/scoring_speed_peers.py` made this table, {BESIDE}; read CPU
+seconds, not wall. `scoring_commands.md` has the whole commands, as a user runs them. VLMEvalKit's evaluate reads and
+writes tables (TSV in) and after each row writes the results so far anew: its time grows with the square of the number
+of responses, so that 20,000 would take 7 to 10 CPU minutes a round and are left out; "eval_vanilla alone" is its
+scoring without any file.
 
 lmms-eval's bare functions return one number an item; ours return a verdict (state, answer, rule) at the same price,
 which is the reading itself: there is no factor of ten to be had without remembering equal texts.
 
 The accuracies beside VLMEvalKit differ by .01, all by one rule: what stands behind "answer is" (upstream pull request
 1552, a67ace50 of June 2026; in the pin `vlmevalkit@2026-08`, not in the package 0.0.20). It is one of the ten forms,
-"The correct answer is **A**. The picture shows {} at the top.": to the mini items 65, 85, 125 and 135 (gold A, 100
+"The correct answer is **A**. The picture shows {{}} at the top.": to the mini items 65, 85, 125 and 135 (gold A, 100
 responses) the package reads nothing and counts them wrong, to 105 and 165 (gold B, 50 responses) it reads the option
 text behind "shows" and counts them right; our rule reads A in all. All other scores are equal.
 

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from conditions import BESIDE
 from step_parts import GROUP, RESPONSE, Ours, Round, checkpoint, groups, pictures
 from trl_steps import check_prompts, trl_trainer
 
@@ -122,7 +123,7 @@ def main(chosen: list[str]) -> None:
         f"Seconds of one optimizer step on the same models, prompts (equal token for token) and responses ({GROUP} of "
         f"{RESPONSE} tokens a question), fp32, one thread; medians of {SETTINGS['5 M, 31 tiles'].rounds} paired rounds "
         f"after a first that is not counted; `python benchmarks/training_steps.py`; trl {trl.__version__}, "
-        f"{platform.machine()}, machine to itself. `trl`: teacher in memory, no reward, no reference. `unpacked`, "
+        f"{platform.machine()}, {BESIDE}. `trl`: teacher in memory, no reward, no reference. `unpacked`, "
         "`live`: Eq. 8 with teacher and reference in memory. `cached`: both from disk, filled before. `SFT`: -log p of "
         "the same packed tokens. Filling the caches costs, once, what `live` costs more than `cached`. trl takes a row "
         "a response, processes each row's image twice, and on a CPU computes its divergence by the plain-torch "

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from growth import MANY_KEPT
 from inputs import FAMILIES
 from throughput import ROUNDS, kept
 
@@ -51,6 +52,7 @@ def main() -> None:
     if not given.sections:
         for family in FAMILIES:
             kept(family).unlink(missing_ok=True)
+        MANY_KEPT.unlink(missing_ok=True)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # every side on the same one core
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

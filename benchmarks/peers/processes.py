@@ -11,6 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from conditions import BESIDE
+
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "peers.md"
 QUIET = {
     "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1",
@@ -66,10 +69,10 @@ def write_section(title: str, body: str) -> None:
     print(f"## {title}\n\n{body}", flush=True)
 
 
-HEAD = """# Speed beside lmms-eval and VLMEvalKit
+HEAD = f"""# Speed beside lmms-eval and VLMEvalKit
 
-Written by `make bench` (benchmarks/peers/), one section a question, each measured while the machine (two cores) did
-nothing else: our process and theirs in turn, one thread on one core, medians over the rounds, ratios of pairs. Seconds
+Written by `make bench` (benchmarks/peers/), one section a question, each measured {BESIDE}:
+our process and theirs in turn, one thread on one core, medians over the rounds, ratios of pairs. Seconds
 are those of the processor unless they are called wall. In tables of their own: the overhead of the loop
 ([loop_overhead.md](loop_overhead.md)), c. scoring ([functions](scoring_speed_peers.md), [whole
 commands](scoring_commands.md), [up to a million](scoring_speed.md)), f. training ([steps](training_steps.md),
