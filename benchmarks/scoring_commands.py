@@ -86,7 +86,8 @@ HEAD = f"""# Scoring stored responses by the whole command
 The same stored MMStar responses (ten usual forms) scored by `harness score RUN --protocol lmms-eval@post-1471` and by
 `python -m lmms_eval --model from_log ...` of the installed lmms-eval 0.7.3, from the start of the process to its end:
 imports, reading, scoring, aggregation, and every item written (SQLite and parquet; JSON lines). Medians of paired
-rounds, {BESIDE}, ratio of CPU seconds. `python benchmarks/scoring_commands.py` makes this table;
+rounds, {BESIDE}; ratio of CPU seconds.
+`python benchmarks/scoring_commands.py` makes this table;
 `scoring_speed_peers.md` has the scoring functions alone, without process, files and store.
 
 | responses | rounds | lmms-eval CPU s | wall s | harness CPU s | wall s | lmms-eval / harness |

@@ -71,9 +71,10 @@ def write_section(title: str, body: str) -> None:
 
 HEAD = f"""# Speed beside lmms-eval and VLMEvalKit
 
-Written by `make bench` (benchmarks/peers/), one section a question, each measured {BESIDE}:
-our process and theirs in turn, one thread on one core, medians over the rounds, ratios of pairs. Seconds
-are those of the processor unless they are called wall. In tables of their own: the overhead of the loop
+Written by `make bench` (benchmarks/peers/), one section a question, each measured
+{BESIDE}:
+our process and theirs in turn, one thread on one core, medians over the rounds, ratios of pairs. Seconds are those of
+the processor unless they are called wall. In tables of their own: the overhead of the loop
 ([loop_overhead.md](loop_overhead.md)), c. scoring ([functions](scoring_speed_peers.md), [whole
 commands](scoring_commands.md), [up to a million](scoring_speed.md)), f. training ([steps](training_steps.md),
 [packing](packing.md)), g. [masking](masking.md). What was tried, and what it brought: benchmarks/NOTES.md.
