@@ -12,9 +12,12 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import RLock
 from typing import NamedTuple
 
 import psutil
+import tqdm.auto
+import tqdm.std
 
 from harness.cli import main
 from harness.store import Store, load_run
@@ -69,6 +72,9 @@ def _child(work: Callable[[], object], out: int, limits: Mapping[int, int], uid:
     os.dup2(out, 1)
     os.dup2(out, 2)
     sys.stdout, sys.stderr = (io.TextIOWrapper(io.FileIO(fd, "wb", closefd=False), write_through=True) for fd in (1, 2))
+    lock = RLock()  # tqdm's own is shared with all children: one killed while it holds it would stop the others
+    for bar in (tqdm.std.tqdm, tqdm.auto.tqdm):
+        bar.set_lock(lock)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     code = 0
     try:
