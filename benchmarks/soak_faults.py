@@ -17,7 +17,7 @@ from pathlib import Path
 from faults import Ended, forked, harness, stored, table
 
 from harness import registry
-from harness.models import hf
+from harness.models import batches
 from harness.store import Store
 
 HEAD = (
@@ -107,7 +107,7 @@ def signalled(number: int, times: int = 1) -> Callable[..., Ended]:
     """A signal in the middle of the second batch."""
 
     def harm(command: list[object], folder: Path, _: object) -> Ended:
-        real, calls = hf.decode, iter(range(10**9))
+        real, calls = batches.decode, iter(range(10**9))
 
         def decode(*arguments: object) -> object:
             if next(calls) == 1:
@@ -115,11 +115,11 @@ def signalled(number: int, times: int = 1) -> Callable[..., Ended]:
                     os.kill(os.getpid(), number)
             return real(*arguments)
 
-        hf.decode = decode
+        batches.decode = decode
         try:
             ended = forked(harness(*command, folder))
         finally:
-            hf.decode = real
+            batches.decode = real
         words = [line for line in ended.text.splitlines() if "stop" in line]
         return Ended(ended.code, " / ".join(words))
 
