@@ -28,7 +28,7 @@ lint: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/bandit -q -c pyproject.toml -r harness trainers tasks results
 
-# Kills and other faults, at length (half an hour on one core); the quick versions are in the tests.
+# Kills and other faults, at length (some minutes of one core); the quick versions are in the tests.
 soak: $(VENV)/.installed
 	$(BIN)/python benchmarks/soak.py > benchmarks/results/faults.md
 

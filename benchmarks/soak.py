@@ -126,7 +126,7 @@ def kills(what: str, count: int, command: Callable[[Path], Callable], begin: Cal
         begin(folder)
         while True:
             kept = {key.hex() for key in stored(folder)}
-            ended = forked(command(folder), kill_after=draw.uniform(0.05, seconds) if left else None)
+            ended = forked(command(folder), kill_after=draw.uniform(0, seconds) if left else None)
             phase, responses = watch.taken()
             asked.update(responses)
             twice += sum(line.split()[0] in kept for line in responses)
@@ -152,7 +152,7 @@ def kills(what: str, count: int, command: Callable[[Path], Callable], begin: Cal
 
 def main() -> None:
     """Print the table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     draw = random.Random(7)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

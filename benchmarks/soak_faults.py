@@ -184,7 +184,7 @@ def used(more: int) -> Callable[[Path], int]:
 FAULTS: dict[str, Callable[..., Ended]] = {
     "disk full, 16 kB left": full(16_000), "disk full, 64 kB left": full(64_000),
     "disk full, 128 kB left": full(128_000),
-    "file size limit (RLIMIT_FSIZE)": limited(resource.RLIMIT_FSIZE, lambda f: (f / "run.sqlite").stat().st_size),
+    "file size limit (RLIMIT_FSIZE)": limited(resource.RLIMIT_FSIZE, lambda f: (f / "run.sqlite").stat().st_size // 2),
     "disk read-only": read_only, "clock and file times jump": clock, "run.sqlite overwritten": garbage,
     "store of another version": version, "checkpoint cut in half": checkpoint, "second process on the folder": two,
     "SIGTERM": signalled(signal.SIGTERM), "Ctrl-C": signalled(signal.SIGINT),
