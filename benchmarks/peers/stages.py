@@ -19,9 +19,11 @@ KEPT = WORK / "stages.json"
 
 def in_one_process(made: Inputs, stages: int, folder: Path) -> None:
     """As `harness run --recipe` does it: one module whose weights change, one Preprocessor, one store, one report."""
+    from harness import deferred
+
+    deferred.enable()  # first of all, as the command does
     import torch
 
-    from harness import deferred
     from harness.evaluation import Evaluator, finish_run
     from harness.models.hf import HFModel
     from harness.models.load import load_module, load_processor
@@ -29,7 +31,6 @@ def in_one_process(made: Inputs, stages: int, folder: Path) -> None:
     from harness.report.html import write_report
     from harness.store import Store
 
-    deferred.enable()
     torch.set_num_threads(1)
     module = load_module(made.checkpoint, "cpu", "bfloat16", "auto")
     preprocessor = Preprocessor(load_processor(made.checkpoint))
