@@ -33,8 +33,13 @@ _lock = RLock()
 
 def enable() -> None:
     """Defer MODULES from now on, and let `importing` hold back the collection of garbage: the process is ours."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if not enabled():
         sys.meta_path.insert(0, _Finder())
+
+
+def enabled() -> bool:
+    """Whether the process is ours."""
+    return any(isinstance(finder, _Finder) for finder in sys.meta_path)
 
 
 @contextmanager
@@ -44,7 +49,7 @@ def importing() -> Iterator[None]:
     Garbage that is there already is collected first; what becomes garbage inside never is, so nothing large belongs
     there. Does nothing in a process that has not called `enable`.
     """
-    if not gc.isenabled() or not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+    if not gc.isenabled() or not enabled():
         yield
         return
     gc.collect()

@@ -94,3 +94,50 @@ print(len(model.fingerprint()), list(model.generate([])), "torch" in sys.modules
 """
     )
     assert said.split() == ["64", "[]", "False"]
+
+
+LEAVING = """
+import atexit, sys
+import harness.__main__ as command
+from harness import deferred
+
+class Noisy:
+    def __del__(self):
+        print("taken apart")
+
+noisy = Noisy()
+
+def main(prog_name):
+    if {ours}:
+        deferred.enable()
+    atexit.register(print, "exit handler")
+    print("said", flush=False)
+    {end}
+
+command.main = main
+command.run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("ours", "end", "code", "words"),
+    [
+        (True, "sys.exit(3)", 3, "said exit handler"),
+        (True, "sys.exit()", 0, "said exit handler"),
+        (False, "sys.exit(3)", 3, "said exit handler taken apart"),
+        (True, "sys.exit('a sentence')", 1, "said exit handler taken apart"),
+        (True, "raise KeyError", 1, "said exit handler taken apart"),
+    ],
+)
+def test_the_command_ends_after_all_exit_handlers_with_its_code(ours: bool, end: str, code: int, words: str) -> None:
+    script = LEAVING.format(ours=ours, end=end)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, " ".join(done.stdout.split())) == (code, words), done.stderr
+
+
+def test_output_that_cannot_be_written_is_still_an_error() -> None:
+    """A full disk: Python says so in its own way."""
+    script = LEAVING.format(ours=True, end="sys.exit(0)")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode != 0
