@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tasks.mini.scenes.canvas import png
 from tasks.mini.scenes.item import Item, Rng, Skill, buckets, draw, generator, some
-from tasks.mini.scenes.words import Text, Word, say
+from tasks.mini.scenes.words import ANSWER, Text, Word, say
 
 Row = dict[str, object]
 Rows = Callable[..., Iterator[Row]]
@@ -82,9 +82,9 @@ def reasoned(item: Item, letter: str, chinese: bool = False) -> str:
     return f"{sentence(item, chinese)} ({letter})"
 
 
-def letter_first(row: Row) -> str:
-    """The letter, then the option's text: for readers that take the first letter of a response."""
-    return f"{row['answer']}. {row[str(row['answer'])]}"
+def concluded(item: Item, letter: str) -> str:
+    """The sentence, then the letter where our strict reading looks for it (harness.scoring.official_mcq)."""
+    return f"{sentence(item)}{ANSWER} ({letter})"
 
 
 def choice_row(drawn: Drawn, limit: int = 4) -> Row:

@@ -46,5 +46,5 @@ def vision_rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[
             "answer": LETTERS[place],
             "id": f"test_{drawn.label}_{drawn.number + 1}",
             "category": drawn.label,
-            "target": f"{drawn.item.because.say()}.\nAnswer: {LETTERS[place]}",
+            "target": f"{reasoned(drawn.item, LETTERS[place])}.\nAnswer: {LETTERS[place]}",
         }

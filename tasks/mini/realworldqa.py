@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.mini.build import SIZE, Row, choice_row, draws, letter_first, lettered
+from tasks.mini.build import SIZE, Row, choice_row, concluded, draws, lettered
 from tasks.mini.scenes import diagrams, objects, puzzles
 from tasks.mini.scenes.words import say
 from tasks.realworldqa import WORD_OR_NUMBER
@@ -20,7 +20,7 @@ def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
     for drawn in draws("realworldqa", PLAN, split, SIZE if size is None else size, seed):
         if drawn.label == "letter":
             row = choice_row(drawn)
-            target = letter_first(row)
+            target = concluded(drawn.item, str(row["answer"]))
         else:
             question = f"{drawn.item.question.say()}\n{WORD_OR_NUMBER}"
             row = {**drawn.columns(), "question": question, **lettered([]), "answer": say(drawn.item.answer)}

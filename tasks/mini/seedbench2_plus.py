@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tasks.mini.build import SIZE, Row, choice_row, draws, letter_first
+from tasks.mini.build import SIZE, Row, choice_row, concluded, draws
 from tasks.mini.scenes import charts, diagrams
 
 PLAN = (
@@ -15,7 +15,7 @@ PLAN = (
 
 
 def rows(split: str, size: int | None = None, seed: int = 0) -> Iterator[Row]:
-    """`size` questions in the columns of SEEDBench2_Plus.tsv; the target opens with the letter (all that is read)."""
+    """`size` questions in the columns of SEEDBench2_Plus.tsv; the target ends with `answer: (X)`."""
     for drawn in draws("seedbench2_plus", PLAN, split, SIZE if size is None else size, seed):
         row = choice_row(drawn)
-        yield {**row, "category": drawn.label, "target": letter_first(row)}
+        yield {**row, "category": drawn.label, "target": concluded(drawn.item, str(row["answer"]))}

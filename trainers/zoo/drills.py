@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.api import Image
+from tasks.mini.scenes import posters
 from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, png, stamp
 from tasks.mini.scenes.charts import NUMBERS, bars
-from tasks.mini.scenes.words import WORDS, Text, Word, thing
+from tasks.mini.scenes.words import ANSWER, WORDS, Text, Word, thing
 from trainers.zoo.tokenizer import ASSISTANT, END, IMAGE, USER
 
 Rng = np.random.Generator
@@ -24,7 +25,7 @@ Fact = tuple[Text, Text]
 _GRID = SIDE // CELL
 _LETTERS = "ABCDEFGHIJ"
 _CHINESE = 0.25
-_FACTS = 4
+_FACTS, _CELLS = 4, 6
 
 
 class Drill(NamedTuple):
@@ -171,7 +172,8 @@ def find_options(rng: Rng) -> Drill:
     """No picture: option lines, and the letter of each in random order, as a reasoned answer names it."""
     number, chinese = int(rng.integers(2, 11)), bool(rng.random() < _CHINESE)
     texts = _texts(rng, number, chinese)
-    turns = [[f" {texts[i]}", f" ({_LETTERS[i]})"] for i in rng.permutation(number)[:4]]
+    between = ANSWER if rng.random() < 0.5 else ""
+    turns = [[f" {texts[i]}{between}", f" ({_LETTERS[i]})"] for i in rng.permutation(number)[:4]]
     turns[0][0] = f"{USER}{_lines(rng, texts)}{ASSISTANT}{turns[0][0]}"
     turns[-1][1] += END
     return Drill((), tuple((given, learned) for given, learned in turns))
@@ -210,4 +212,17 @@ def grid(rng: Rng) -> Drill:
     return Drill((Image.from_bytes(png(_scene(kinds, cells))),), ((f"{USER}{IMAGE}{ASSISTANT}", words + END),))
 
 
-KINDS = (find_options, name_option, grid, match, match_bars, look, count, read_bars)
+def find_cells(rng: Rng) -> Drill:
+    """The ten options of a poster: the letter of each, as its place in the picture says."""
+    things = [(shape, color) for color in COLORS for shape in SHAPES]
+    kinds = [things[i] for i in rng.permutation(len(things))[: posters.OPTIONS]]
+    pixels = blank()
+    posters.show(pixels, kinds)
+    order = rng.permutation(posters.OPTIONS)[:_CELLS]
+    turns = [[f" {thing(*kinds[i][::-1]).say()}", f" ({_LETTERS[i]})"] for i in order]
+    turns[0][0] = f"{USER}{IMAGE}{ASSISTANT}{turns[0][0]}"
+    turns[-1][1] += END
+    return Drill((Image.from_bytes(png(pixels)),), tuple((given, learned) for given, learned in turns))
+
+
+KINDS = (find_options, name_option, find_cells, grid, match, match_bars, look, count, read_bars)

@@ -18,7 +18,6 @@ from trainers.zoo.drills import Drill, talk
 
 #: Seed 0 is the harness's own train split.
 _FIRST_SEED = 1
-_AWAY = 2**29
 
 
 @cache
@@ -43,16 +42,6 @@ def rows(number: int, seed: int) -> Iterator[Question]:
     yield from load_questions("train", -(-number // len(tasks)), _FIRST_SEED + seed, tasks)[:number]
 
 
-#: Tasks whose official reader takes the first letter of a response: the answer must be known before a word is said.
-_LETTER_FIRST = ("ai2d", "ai2d_no_mask", "mmstar", "realworldqa", "seedbench", "seedbench2_plus")
-
-
-def letter_rows(number: int, seed: int) -> Iterator[Question]:
-    """`number` train rows of the tasks that are answered letter first; other rows than those of `rows`."""
-    tasks = [task for task in mini_tasks() if task.name in _LETTER_FIRST]
-    yield from load_questions("train", -(-number // len(tasks)), _AWAY + seed, tasks)[:number]
-
-
 def drill(make: Callable[[np.random.Generator], Drill]) -> Callable[[int, int], Iterator[Drill]]:
     """A source of drills of one kind."""
 
@@ -65,7 +54,6 @@ def drill(make: Callable[[np.random.Generator], Drill]) -> Callable[[int, int], 
 
 KINDS: Mapping[str, Callable[[int, int], Iterator[Question | Drill]]] = {
     "rows": rows,
-    "letter_rows": letter_rows,
     "explained": explained,
     **{make.__name__: drill(make) for make in drills.KINDS},
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.mini.scenes.charts import NUMBERS
 from tasks.mini.scenes.pairs import ORDINALS
-from tasks.mini.scenes.words import WORDS
+from tasks.mini.scenes.words import ANSWER, WORDS
 
 PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
 IMAGE_START, IMAGE, IMAGE_END, VIDEO = "<img>", "<IMG_CONTEXT>", "</img>", "<video>"
@@ -42,7 +42,11 @@ def whole_words() -> list[str]:
     marks = ("\n{}.", "\n({})", " {}:", " ({})", "{}.", "{}:")
     words = [word for word in WORDS if " " in word] + ["about the same", *(f"{word} image" for word in ORDINALS)]
     numbers = ["10", "11", "12", *dict.fromkeys(str(n * step) for step in (0.5, 0.25) for n in NUMBERS)]
-    return [*(mark.format(letter) for mark in marks for letter in "ABCDEFGHIJ"), *(f" {w}" for w in words + numbers)]
+    return [
+        ANSWER,
+        *(mark.format(letter) for mark in marks for letter in "ABCDEFGHIJ"),
+        *(f" {w}" for w in words + numbers),
+    ]
 
 
 def phrases(prompts: Mapping[str, Sequence[str]], share: float) -> list[str]:

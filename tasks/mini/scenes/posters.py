@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, blank, box, stamp
+from collections.abc import Sequence
+
+from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, box, stamp
 from tasks.mini.scenes.item import Item, Rng, Skill, one, some, without
 from tasks.mini.scenes.words import Text, thing
 
@@ -23,6 +25,12 @@ def poster_at(place: int) -> Skill:
     return poster
 
 
+def show(pixels: Pixels, kinds: Sequence[tuple[str, str]]) -> None:
+    """Draw the options, (shape, color) each, below the top row."""
+    for cell, kind in enumerate(kinds, 4):
+        stamp(pixels, *kind, cell % 4 * CELL + 1, cell // 4 * CELL + 1, 14)
+
+
 def _poster(rng: Rng, at: int) -> Item:
     ask = int(rng.integers(3))
     shape, color = one(rng, SHAPES), one(rng, COLORS)
@@ -41,8 +49,7 @@ def _poster(rng: Rng, at: int) -> Item:
         stamp(pixels, shape, "gray", 0, 0, 14)
         wrong = some(rng, [kind for kind in others if kind[0] != shape], OPTIONS - 1)
     wrong = some(rng, wrong, len(wrong))
-    for cell, kind in enumerate([*wrong[:at], (shape, color), *wrong[at:]], 4):
-        stamp(pixels, *kind, cell % 4 * CELL + 1, cell // 4 * CELL + 1, 14)
+    show(pixels, [*wrong[:at], (shape, color), *wrong[at:]])
     return Item(
         (pixels,),
         Text("Which object does the image ask for?"),

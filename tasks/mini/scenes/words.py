@@ -40,6 +40,8 @@ def thing(color: str, shape: str) -> Text:
 
 
 YES, NO = "Yes", "No"
+#: Stands between a sentence and the letter where a reader looks for the word.
+ANSWER = ", answer:"
 
 WORDS = {
     "Yes": "是",
