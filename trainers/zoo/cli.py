@@ -12,6 +12,7 @@ _EXAMPLES = """\b
 Examples:
   harness zoo build --out ladder
   harness zoo build --out ladder student mid
+  harness zoo build --out half --share 0.5
   harness zoo table --split validation --rows 100 student large
   harness zoo pad large
   vllm serve $(harness zoo pad large) --served-model-name large
@@ -27,16 +28,21 @@ def zoo() -> None:
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the checkpoints; resumes there.")
 @click.option("--ladder", type=click.Path(path_type=Path, exists=True), default=LADDER_FILE, help="Another recipe.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads of torch.")
+@click.option("--share", type=click.FloatRange(0, min_open=True), default=1.0, help="Of every rung's steps (below).")
 @click.argument("names", nargs=-1)
-def build(out: Path, ladder: Path, threads: int, names: tuple[str, ...]) -> None:
-    """Train the rungs NAMES (default: all) from scratch; finished ones are kept."""
+def build(out: Path, ladder: Path, threads: int, share: float, names: tuple[str, ...]) -> None:
+    """Train the rungs NAMES (default: all) from scratch; finished ones are kept.
+
+    --share 0.5 trains each with half of its steps, into a folder of its own: what the other half brings says how near
+    a rung is to its plateau.
+    """
     import torch
 
     from trainers.zoo.build import build_ladder
     from trainers.zoo.config import load_ladder
 
     torch.set_num_threads(threads)
-    for folder in build_ladder(load_ladder(ladder), out, names):
+    for folder in build_ladder(load_ladder(ladder).shortened(share), out, names):
         click.echo(str(folder))
 
 

@@ -91,6 +91,14 @@ class Ladder(_Strict):
             chunk -= lesson.chunks
         return self.lessons[-1]
 
+    def shortened(self, share: float) -> Ladder:
+        """The same recipe with a share of every rung's steps."""
+        models = {
+            name: size.model_copy(update={"steps": max(1, round(size.steps * share))})
+            for name, size in self.models.items()
+        }
+        return self.model_copy(update={"models": models})
+
     @property
     def image_tokens(self) -> int:
         """Tokens of one image: the pixel shuffle joins 2 x 2 patches."""
