@@ -44,7 +44,7 @@ class Tuning:
     def __init__(self, recipe, folder, store=None, limit=None):
         """Without a store it can only train."""
         self.recipe, self.folder, self.store = recipe, folder, store
-        self.accelerator = accelerator_of(recipe.train, folder)
+        self.accelerator = accelerator_of(recipe, folder)
         self.data = open_training_data(recipe.data)
         self.teachers = Teachers(recipe.train, self.accelerator.device)
         self.generated = GenData(folder / "gen")

@@ -62,22 +62,15 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     """Train one rung and write its checkpoint: fp16 safetensors, processor, and `training.json` last."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from trainers.zoo.model import build_model, grow
-    from trainers.zoo.train import Place, Run, batches
+    from trainers.zoo.model import build_model
+    from trainers.zoo.train import Run, batches
 
     folder, size = out / name, ladder.models[name]
     if (folder / "training.json").exists():
         return folder
     model = build_model(size, ladder, processor.tokenizer, ladder.seed)
-    first = Place(0, 0)
-    if size.grow:
-        finished = finished_state(size.grow, ladder, processor, out)
-        grow(model, finished["model"])
-        first = Place(finished["place"][0] + 1, 0)
     training = ladder.training
-    scaled = {"muon_lr": training.muon_lr * size.lr, "adamw_lr": training.adamw_lr * size.lr}
-    run = Run(model, training.model_copy(update=scaled), size.steps, out / ".work" / name)
-    run.place = first
+    run = Run(model, training, size.steps, out / ".work" / name)
     run.resume()
     pad = processor.tokenizer.pad_token_id
 
@@ -105,17 +98,6 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
     }
     (folder / "training.json").write_text(json.dumps(report), encoding="utf-8")
     return folder
-
-
-def finished_state(name: str, ladder: Ladder, processor: Any, out: Path) -> dict[str, Any]:
-    """The last state of a rung (`model`: float32 weights), which is trained first if it is not finished."""
-    import torch
-
-    if name not in ladder.models:
-        raise HarnessError(f"the ladder has no rung {name!r} to grow from", f"its rungs are {', '.join(ladder.models)}")
-    build_rung(name, ladder, processor, out)
-    state: dict[str, Any] = torch.load(out / ".work" / name / "state.pt", weights_only=True)
-    return state
 
 
 def draw_chunk(number: int, ladder: Ladder, processor: Any, cache: Path) -> None:

@@ -17,10 +17,7 @@ class _Strict(BaseModel):
 
 
 class Size(_Strict):
-    """One rung: widths and depths of its language model and vision tower, and its steps.
-
-    `grow` names a smaller rung whose finished weights this one starts from, at its last lesson; `lr` scales both rates.
-    """
+    """One rung: widths and depths of its language model and vision tower, and its steps."""
 
     hidden: PositiveInt
     layers: PositiveInt
@@ -30,8 +27,6 @@ class Size(_Strict):
     vision_layers: PositiveInt
     vision_heads: PositiveInt
     init_std: float = Field(gt=0, le=1)
-    grow: str = ""
-    lr: float = Field(default=1.0, gt=0)
     steps: PositiveInt
 
 

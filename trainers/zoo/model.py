@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trainers.zoo.config import Ladder, Size
 from trainers.zoo.tokenizer import CHAT_TEMPLATE, IMAGE
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 #: Scale of the first queries and keys; strength and number of rotary pairs of the head that looks back.
 _SHARPER, _PULL, _FAST = 1.5, 6.0, 4
-#: Modules that write to the residual stream: attention and feed-forward outputs of both towers.
-_WRITERS = ("o_proj", "down_proj", "projection_layer", "fc2")
 
 
 def build_processor(tokenizer: Any, ladder: Ladder) -> Any:
@@ -71,31 +68,6 @@ def build_config(size: Size, ladder: Ladder, tokenizer: Any) -> Any:
         tie_word_embeddings=True,
         **ids,
     )
-
-
-def grow(model: nn.Module, source: Mapping[str, Tensor]) -> None:
-    """Make a larger model say what a smaller one says: new layers and new feed-forward units add nothing at first.
-
-    `source` are the smaller model's parameters; widths of the residual streams and heads must agree (ValueError).
-    After Chen et al. 2015, Net2Net (arXiv 1511.05641).
-    """
-    import torch
-
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            given = source.get(name)
-            writes = name.split(".")[-2] in _WRITERS
-            if given is None:
-                if writes:
-                    p.zero_()
-            elif given.shape == p.shape:
-                p.copy_(given)
-            elif p.ndim == 2 and given.shape[0] <= p.shape[0] and given.shape[1] <= p.shape[1] and ".mlp." in name:
-                if writes:
-                    p.zero_()
-                p[: given.shape[0], : given.shape[1]].copy_(given)
-            else:
-                raise ValueError(f"{name}: {tuple(given.shape)} cannot grow to {tuple(p.shape)}")
 
 
 def _attend_to_alike(attention: Any) -> None:
