@@ -77,4 +77,17 @@ def test_a_step_lowers_the_loss_of_its_batch_and_is_undone(objective: Objective)
     before = [parameter.clone() for parameter in student.parameters()]
     assert step_lowers_loss(student.parameters(), lambda: evaluate(held)[1].total).ok
     assert all(torch.equal(a, b) for a, b in zip(before, student.parameters(), strict=True))
-    assert not step_lowers_loss(student.parameters(), lambda: -evaluate(held)[1].total, relative_step=-1e-4).ok
+    assert not step_lowers_loss(student.parameters(), lambda: -evaluate(held)[1].total, steps=(-1e-4, -1e-5, -1e-6)).ok
+
+
+def test_a_step_that_overshoots_is_tried_again_smaller():
+    """A narrow valley: 1e-4 of the weights' norm leaps over its floor and ends higher, a tenth of it ends lower."""
+    weight = torch.nn.Parameter(torch.tensor([1e-3, 100.0], dtype=torch.float64))
+
+    def loss():
+        return weight[0] ** 2
+
+    assert not step_lowers_loss([weight], loss, steps=(1e-4,)).ok
+    found = step_lowers_loss([weight], loss)
+    assert found.ok, found
+    assert weight.tolist() == [1e-3, 100.0]

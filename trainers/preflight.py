@@ -6,7 +6,7 @@ Each check returns a Finding; `require` raises one HarnessError with all that fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,14 +101,19 @@ def finite(parts: dict[str, Tensor]) -> Finding:
     return Finding("loss", not bad, shown, "train in bf16 or fp32, and look at the batch for empty or foreign tokens")
 
 
+#: Steps of the gradient check, as shares of the weights' norm. Near a minimum the first may overshoot; a wrong gradient
+#: fails at every size.
+STEPS = (1e-4, 1e-5, 1e-6)
+
+
 def step_lowers_loss(
-    parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], relative_step: float = 1e-4
+    parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], steps: Sequence[float] = STEPS
 ) -> Finding:
-    """One small step against the gradient lowers the loss on its own batch; the weights are put back afterwards.
+    """A small step against the gradient lowers the loss on its own batch; the weights are put back afterwards.
 
     `loss()` evaluates the batch with what is fixed held (`trainers.objective.Held`), else the policy term, whose value
-    does not depend on the weights, would hide behind the others. The step moves the weights by `relative_step` of
-    their norm. Weights are kept on the CPU meanwhile.
+    does not depend on the weights, would hide behind the others. A step moves the weights by a share of their norm; the
+    next of `steps` is tried while the loss is not lower. Weights are kept on the CPU meanwhile.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     at_first = loss()
@@ -118,15 +123,22 @@ def step_lowers_loss(
     saved = [parameter.detach().to("cpu", copy=True) for parameter, _ in pairs]
     size = torch.stack([gradient.float().norm() for _, gradient in pairs]).norm()
     weight = torch.stack([parameter.detach().float().norm() for parameter, _ in pairs]).norm()
+    seen: list[float] = []
     with torch.no_grad():
-        for parameter, gradient in pairs:
-            parameter.sub_(gradient * (relative_step * weight / size.clamp(min=1e-30)))
-        after = loss()
-        for (parameter, _), value in zip(pairs, saved, strict=True):
-            parameter.copy_(value)
+        for step in steps:
+            for parameter, gradient in pairs:
+                parameter.sub_(gradient * (step * weight / size.clamp(min=1e-30)))
+            after = loss()
+            for (parameter, _), value in zip(pairs, saved, strict=True):
+                parameter.copy_(value)
+            seen.append(float(after))
+            if after < before:
+                break
+    tried = ", ".join(f"{step:g}" for step in steps[: len(seen)])
+    shown = ", ".join(f"{value:.6f}" for value in seen)
     return Finding(
         "gradient step",
-        bool(after < before) or float(size) == 0.0,
-        f"a step along the gradient took the loss from {float(before):.6f} to {float(after):.6f}",
+        seen[-1] < float(before) or float(size) == 0.0,
+        f"steps of {tried} of the weights' norm along the gradient took the loss from {float(before):.6f} to {shown}",
         "look at the batch and at the precision: the gradient is not that of this loss",
     )
