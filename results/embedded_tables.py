@@ -108,7 +108,7 @@ class Tables:
         lines = [
             "# Score after each stage", "",
             "Average over the tasks, on the items that all stages were scored on, averaged over seeds. Teacher and",
-            "mask ratio are those of Masters; `masters-fixed-mask` stays at r = 0.4, `masters-reversed` goes up from",
+            "mask ratio are those of Masters; `masters-fixed-mask` stays at its r_max, `masters-reversed` goes up from",
             "0, and `sft` and the naive forms have no mask.", "",
             "| method | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads),
         ]  # fmt: skip
