@@ -18,7 +18,7 @@ nightly: $(VENV)/.installed
 	@mkdir -p runs/nightly
 	@BIN=$(BIN) results/nightly.sh runs/nightly; code=$$?; echo $$code > runs/nightly/exit-code; exit $$code
 
-# The embedded recipe with 5 seeds and all controls into results/embedded (about 70 core-minutes; resumable).
+# The embedded recipe with 3 seeds and all controls into results/embedded (about 25 core-minutes; resumable).
 embedded-results: $(VENV)/.installed
 	$(BIN)/python results/make_embedded.py $(ARGS)
 

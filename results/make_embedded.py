@@ -29,7 +29,7 @@ CONTROLS = (
     "masters-random-mask", "masters-fixed-mask", "masters-reversed", "masters-accuracy-only",
     "masters-distillation-only", "masters-no-reference",
 )  # fmt: skip
-SEEDS = 5
+SEEDS = 3
 REPORT_MB = 5.0
 
 
