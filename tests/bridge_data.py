@@ -88,6 +88,5 @@ def task_file(folder: Path, name: str, task: str, repository: str, config: str =
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
-    mme(root / "lmms")
-    scienceqa(root / "lmms")
-    hallusion(root / "LMUData")
+    for draw in (mme, scienceqa, hallusion):
+        draw(root)
