@@ -21,8 +21,8 @@ from conditions import BESIDE
 from scoring_speed import answered
 
 from harness import registry
-from harness.data.cache import cache_folder
 from harness.data.imports.samples import Imported
+from harness.folders import cache_folder
 from harness.importing import import_responses
 from harness.store import Store
 

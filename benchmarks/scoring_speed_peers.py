@@ -24,7 +24,7 @@ from scoring_speed import answered
 
 from harness import registry
 from harness.api import Response, Sample, Scored
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 from harness.judge.rule import open_judge
 from harness.scoring.score import score_all
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+from harness.folders import cache_folder
+
 #: Backends that names need -> module -> names, as transformers' `define_import_structure` returns it.
 Names = dict[frozenset[str], dict[str, set[str]]]
 
@@ -42,8 +44,7 @@ def _file(models: Path) -> Path:
     """Where the names of this installation lie; another one writes these files anew."""
     stats = [path.stat() for path in (models, models.parent / "__init__.py", models / "__init__.py")]
     identity = repr([str(models), [(stat.st_mtime_ns, stat.st_size) for stat in stats]])
-    folder = Path(os.environ.get("MASTERS_HARNESS_CACHE") or "~/.cache/masters-harness").expanduser()
-    return folder / "transformers" / f"names-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    return cache_folder() / "transformers" / f"names-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
 
 def _read(file: Path) -> Names | None:

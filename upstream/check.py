@@ -23,7 +23,7 @@ from cases import Run, runs
 from harness import registry
 from harness.api import Ask, Scored, Verdict
 from harness.bridges.environments import FRAMEWORKS, install
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 from harness.scoring.score import score_all
 
 HERE = Path(__file__).resolve().parent

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from harness import __version__
 from harness.api import HarnessError
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 
 PACKAGE = "masters_harness_bridge"
 _WHEEL = f"{PACKAGE}-{__version__}-py3-none-any.whl"

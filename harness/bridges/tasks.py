@@ -21,7 +21,7 @@ from harness.api import HarnessError, Judge, Metrics, Request, Response, Row, Ru
 from harness.bridges.environments import FRAMEWORKS, Framework, bridge_code
 from harness.bridges.foreign.files import DATA, METRICS, VERDICTS, read_lines, write_lines
 from harness.bridges.worker import HUB, run_worker
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 from harness.scoring.aggregate import micro, standard_error
 from harness.scoring.verdicts import unread
 

@@ -155,7 +155,7 @@ def _places() -> Iterator[Finding]:
     import shutil
     from pathlib import Path
 
-    from harness.data.cache import cache_folder
+    from harness.folders import cache_folder
 
     cache = cache_folder()
     size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.is_dir() else 0

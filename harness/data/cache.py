@@ -19,14 +19,9 @@ from harness.api import HarnessError
 from harness.data.convert import Manifest, convert, stamp
 from harness.data.images import max_pixels
 from harness.data.rows import Build, Source
+from harness.folders import cache_folder
 
 _VERSION = 1  # of the layout and of the checks: a new number makes every entry anew
-_ENVIRONMENT = "MASTERS_HARNESS_CACHE"
-
-
-def cache_folder() -> Path:
-    """Where converted data lies: MASTERS_HARNESS_CACHE, or ~/.cache/masters-harness."""
-    return Path(os.environ.get(_ENVIRONMENT) or "~/.cache/masters-harness").expanduser()
 
 
 def entry_of(source: Source, task: str, build: Build, *, keep_bad: bool) -> tuple[Path, Manifest]:
@@ -141,5 +136,5 @@ def _code(function: FunctionType) -> Path | None:
 def _unwritable(root: Path, error: OSError) -> HarnessError:
     return HarnessError(
         f"cannot write the data cache {root}: {error.strerror or error}",
-        f"free some space, or set {_ENVIRONMENT} to a folder that can be written",
+        "free some space, or set MASTERS_HARNESS_CACHE to a folder that can be written",
     )

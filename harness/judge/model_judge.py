@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness import interrupt
 from harness.api import Ask, Generation, HarnessError, Model, Request, Response
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 from harness.judge.cache import AnswerCache, OpenCache, answer_key
 
 

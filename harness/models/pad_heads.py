@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.data.cache import cache_folder
+from harness.folders import cache_folder
 from harness.models.fingerprint import checkpoint_fingerprint
 
 if TYPE_CHECKING:
