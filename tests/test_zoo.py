@@ -252,6 +252,38 @@ def test_cell_drills_name_the_place_of_what_is_drawn_there() -> None:
             assert [name for name in COLORS if (cell == RGB[name]).all(-1).any()] == [color]
 
 
+def test_a_drawn_chunk_is_kept_whole_and_small(processor: Any, tmp_path: Path) -> None:
+    """The stream of every rung is read from these files."""
+    import torch
+
+    from trainers.zoo.build import draw_chunk, load_chunk
+    from trainers.zoo.data import encode
+    from trainers.zoo.lessons import examples
+
+    ladder = load_ladder().model_copy(update={"chunk": 300})
+    number = sum(lesson.chunks for lesson in ladder.lessons)
+    draw_chunk(number, ladder, processor, tmp_path)
+    kept, (file,) = load_chunk(number, tmp_path), tmp_path.iterdir()
+    drawn = encode(examples(ladder.lesson(number).mix, 300, ladder.seed + number), processor, ladder.max_tokens)
+    assert kept.items == drawn.items
+    assert torch.equal(kept.pixels, drawn.pixels)
+    assert file.stat().st_size < kept.pixels.numel() / 10
+
+
+def test_a_chunk_that_cannot_be_kept_says_so_across_processes(processor: Any, tmp_path: Path) -> None:
+    """The painter is a process of its own: its error has to survive the way back."""
+    import pickle
+
+    from trainers.zoo.build import draw_chunk
+
+    (tmp_path / "chunks").write_text("a file where the folder should be")
+    with pytest.raises(HarnessError, match="cannot keep the drawn questions") as found:
+        draw_chunk(0, load_ladder().model_copy(update={"chunk": 20}), processor, tmp_path / "chunks")
+    again = pickle.loads(pickle.dumps(found.value))
+    assert str(again) == str(found.value)
+    assert "free some space" in again.remedy
+
+
 def test_a_share_of_the_steps_is_a_share_of_every_rung() -> None:
     ladder = load_ladder()
     assert {name: size.steps / 2 for name, size in ladder.models.items()} == {

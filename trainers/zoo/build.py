@@ -104,30 +104,28 @@ def draw_chunk(number: int, ladder: Ladder, processor: Any, cache: Path) -> None
     """Draw a chunk of the stream into `cache`, as its lesson says; once for all rungs."""
     import torch
 
-    file = cache / f"{number}.pt"
+    file = cache / f"{number}.npz"
     if file.exists():
         return
     torch.set_num_threads(1)
-    asked = examples(ladder.lesson(number).mix, ladder.chunk, ladder.seed + number)
-    drawn = encode(asked, processor, ladder.max_tokens)
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{os.getpid()}")
-    torch.save(
-        {"items": [(tuple(map(tuple, e.turns)), e.images) for e in drawn.items], "pixels": drawn.pixels}, partial
+    drawn = encode(
+        examples(ladder.lesson(number).mix, ladder.chunk, ladder.seed + number), processor, ladder.max_tokens
     )
-    partial.replace(file)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{number}.{os.getpid()}.npz")
+        drawn.save(partial)
+        partial.replace(file)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot keep the drawn questions in {cache}: {error.strerror or error}",
+            "free some space (a chunk takes about 5 MB) and run the same command again",
+        ) from error
 
 
 def load_chunk(number: int, cache: Path) -> Examples:
     """A chunk that was drawn."""
-    import torch
-
-    from trainers.zoo.data import Example, Turn
-
-    stored = torch.load(cache / f"{number}.pt", weights_only=True)
-    return Examples(
-        [Example(tuple(Turn(*turn) for turn in turns), images) for turns, images in stored["items"]], stored["pixels"]
-    )
+    return Examples.load(cache / f"{number}.npz")
 
 
 def export(model: Any, processor: Any, folder: Path) -> None:
