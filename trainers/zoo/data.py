@@ -56,7 +56,7 @@ class Examples:
     pixels: Tensor
 
     def save(self, file: Path) -> None:
-        """Write them, deflated: the pictures are flat colours and take a fiftieth of their size."""
+        """Write them, deflated: the pictures are flat colours and take a thirtieth of their size."""
         import numpy as np
 
         items = json.dumps([(item.turns, item.images) for item in self.items]).encode()
