@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from harness import __version__
 from harness.api import HarnessError, Unit
@@ -39,11 +40,18 @@ def write_reference(run: Path, out: Path) -> None:
     body = {
         "harness": told.get("harness", __version__),
         **{name: told[name] for name in ("git", "python", "packages", "hardware", "finished") if name in told},
-        "cells": [[list(m.result.cell), json.loads(m.result.to_json())] for m in measured],
+        "cells": [[list(m.result.cell), _fields(m.result)] for m in measured],
     }
     part = out / f".{_NUMBERS}.part"
     part.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(out / _NUMBERS)
+
+
+def _fields(result: Result) -> dict[str, Any]:
+    """A number without the folder of its checkpoint: nobody else has it, and the fingerprint says which it was."""
+    fields: dict[str, Any] = json.loads(result.to_json())
+    fields["stage"].pop("checkpoint", None)
+    return fields
 
 
 def read_measured(folder: Path) -> list[Measured]:

@@ -13,6 +13,7 @@ from harness import registry
 from harness.api import HarnessError, Unit
 from harness.cli import main
 from harness.evaluation import Evaluator
+from harness.reference import read_measured, write_reference
 from harness.store import Store
 from trainers.commands.mask_study import Scores, study
 from trainers.run import plan_run
@@ -56,6 +57,14 @@ def test_base_teachers_and_every_stage_are_in_one_table(results, folder: Path):
     assert (stage["method"], stage["seed"], stage["index"], stage["r"], stage["last"]) == ("masters", 0, 1, 0.0, True)
     assert stage["budget"]["steps"] == results[3].stage["budget"]["steps"] == 4
     assert (Path(stage["checkpoint"]) / "model.safetensors").is_file()
+
+
+def test_a_reference_has_the_last_stages_and_no_folder_of_this_machine(results, folder: Path, tmp_path: Path):
+    write_reference(folder / "out", tmp_path)
+    kept = [measured.result for measured in read_measured(tmp_path)]
+    assert [r.fingerprint for r in kept] == [r.fingerprint for r in results if r.stage.get("last", True)]
+    assert all("checkpoint" not in r.stage for r in kept)
+    assert str(folder / "out") not in (tmp_path / "reference.json").read_text()
 
 
 def test_a_second_run_infers_and_trains_nothing(results, written: Path, folder: Path):
