@@ -17,7 +17,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wider_heads_answer_alike() -> None:
-    narrow = resolve("embedded/mid")  # heads of 24
+    narrow = resolve("embedded/mid")  # heads of 16
     wide = padded(narrow, CPU_WIDTHS)
     assert wide != narrow
     assert padded(narrow, CPU_WIDTHS) == wide

@@ -206,12 +206,59 @@ def test_drills_are_true_of_their_pictures() -> None:
 
     checked, rng = 0, np.random.default_rng(3)
     for drill in (read_bars(rng) for _ in range(50)):
-        for color, value in re.findall(r"The (\w+) bar is (\d)<", "".join(answer for _, answer in drill.turns)):
+        for color, value in re.findall(r"The (\w+) bar is (\d)\.<", "".join(answer for _, answer in drill.turns)):
             pixels = np.array(Image.open(io.BytesIO(drill.images[0].read())))
             painted = (pixels == RGB[color]).all(-1)
             assert painted.any(1).sum() == 8 * int(value)
             checked += 1
     assert checked > 20
+
+
+def test_marks_and_tables_are_named_as_they_are_drawn() -> None:
+    """A mark's box has the colour that is said with it; a table's cell holds the shape that is said with its heads."""
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    from tasks.mini.scenes.canvas import CELL, COLORS, RGB, SHAPES, mask
+    from trainers.zoo.lessons import KINDS
+
+    def said(drill: Any) -> list[list[str]]:
+        text = "".join(given + learned for given, learned in drill.turns).split("<|assistant|>")[1]
+        return [line.split() for line in text.removesuffix("<|end|>").split("\n")]
+
+    def cells(drill: Any) -> Any:
+        pixels = np.array(Image.open(io.BytesIO(drill.images[0].read())))
+        return pixels.reshape(4, CELL, 4, CELL, 3).transpose(0, 2, 1, 3, 4)
+
+    def colors(cell: Any) -> list[str]:
+        return [name for name in COLORS if (cell == RGB[name]).all(-1).any()]
+
+    def shape(cell: Any, ink: str) -> str:
+        drawn = (cell == RGB[ink]).all(-1)[1:-1, 1:-1]
+        return max(SHAPES, key=lambda name: (drawn == mask(name, CELL - 2)).mean())
+
+    paired = 0
+    for drill in KINDS["match_marks"](40, 5):
+        held = {}
+        for cell in cells(drill).reshape(16, CELL, CELL, 3):
+            for name in colors(cell):
+                held[name] = shape(cell, "black" if (cell == 0).all(-1).any() else "white")
+        for first, *second in said(drill):
+            if first in COLORS and second[0] in SHAPES:
+                assert held[first] == second[0]
+                paired += 1
+    for drill in KINDS["match_table"](10, 5):
+        grid = cells(drill)
+        heads = {
+            "row": [colors(grid[i, 0])[0] for i in (1, 2, 3)],
+            "column": [colors(grid[0, i])[0] for i in (1, 2, 3)],
+        }
+        for row, column, name in said(drill):
+            at = heads["row"].index(row) + 1, heads["column"].index(column) + 1
+            assert shape(grid[at], "black") == name
+    assert paired > 20
 
 
 @pytest.mark.parametrize("kind", ["find_options", "name_option"])
@@ -261,7 +308,7 @@ def test_a_drawn_chunk_is_kept_whole_and_small(processor: Any, tmp_path: Path) -
     from trainers.zoo.lessons import examples
 
     ladder = load_ladder().model_copy(update={"chunk": 300})
-    number = sum(lesson.chunks for lesson in ladder.lessons)
+    number = sum(lesson.chunks for lesson in ladder.lessons) - 1
     draw_chunk(number, ladder, processor, tmp_path)
     kept, (file,) = load_chunk(number, tmp_path), tmp_path.iterdir()
     drawn = encode(examples(ladder.lesson(number).mix, 300, ladder.seed + number), processor, ladder.max_tokens)
@@ -301,6 +348,14 @@ def test_lessons_follow_the_chunks_and_an_unknown_kind_is_named() -> None:
         ladder.lessons[0],
         ladder.lessons[1],
         ladder.lessons[-1],
+    ]
+    last, chunks = ladder.lessons[-1].chunks, sum(lesson.chunks for lesson in ladder.lessons)
+    assert [ladder.drawn(at) for at in (0, chunks - 1, chunks, chunks + last - 1, chunks + last)] == [
+        0,
+        chunks - 1,
+        chunks - last,
+        chunks - 1,
+        chunks - last,
     ]
     with pytest.raises(HarnessError, match="called 'charades'"):
         list(examples({"charades": 1}, 10, 0))

@@ -71,10 +71,15 @@ def lettered(texts: Sequence[object], limit: int = 4) -> Row:
 
 def sentence(item: Item, chinese: bool = False) -> str:
     """What an ideal model says in words: its observation, and the answer unless the observation ends with it."""
-    because, answer = item.because.say(chinese), say(item.answer, chinese)
-    if because.endswith(answer):
-        return because
-    return f"{because}，所以{answer}" if chinese else f"{because}, so {answer}"
+    return conclusion(item.because, item.answer, chinese)
+
+
+def conclusion(because: Text, answer: Word, chinese: bool = False) -> str:
+    """An observation, and the answer unless the observation ends with it."""
+    seen, said = because.say(chinese), say(answer, chinese)
+    if seen.endswith(said):
+        return seen
+    return f"{seen}，所以{said}" if chinese else f"{seen}, so {said}"
 
 
 def reasoned(item: Item, letter: str, chinese: bool = False) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -76,14 +75,14 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
 
     chunks = out / ".work" / "chunks"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    begin = time.monotonic()
     # the next chunk is drawn in a process of its own while this one is learned
     with ProcessPoolExecutor(1, get_context("spawn")) as painter, Progress(*columns) as progress:
 
         def chunk(number: int) -> Examples:
-            painter.submit(draw_chunk, number, ladder, processor, chunks).result()
-            painter.submit(draw_chunk, number + 1, ladder, processor, chunks)
-            return load_chunk(number, chunks)
+            this, following = ladder.drawn(number), ladder.drawn(number + 1)
+            painter.submit(draw_chunk, this, ladder, processor, chunks).result()
+            painter.submit(draw_chunk, following, ladder, processor, chunks)
+            return load_chunk(this, chunks)
 
         bar = progress.add_task(name, total=size.steps, completed=run.step)
         stream = batches(chunk, training.batch_tokens, pad, ladder.seed, run.place)
@@ -93,7 +92,6 @@ def build_rung(name: str, ladder: Ladder, processor: Any, out: Path) -> Path:
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": run.step,
         "training_seconds": round(run.seconds, 1),
-        "last_session_seconds": round(time.monotonic() - begin, 1),
         "curve": run.curve,
     }
     (folder / "training.json").write_text(json.dumps(report), encoding="utf-8")

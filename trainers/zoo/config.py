@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 
 
 class Size(_Strict):
-    """One rung: widths and depths of its language model and vision tower, and its steps."""
+    """One rung: widths, depths and first weights (trainers/zoo/model.py) of its two parts, and its steps."""
 
     hidden: PositiveInt
     layers: PositiveInt
@@ -27,6 +27,7 @@ class Size(_Strict):
     vision_layers: PositiveInt
     vision_heads: PositiveInt
     init_std: float = Field(gt=0, le=1)
+    copy_back: float = Field(gt=0, le=2)
     steps: PositiveInt
 
 
@@ -64,8 +65,8 @@ class TrainSettings(_Strict):
 
 
 class Ladder(_Strict):
-    """The whole recipe. A chunk has `chunk` examples; longer ones than `max_tokens` are left out; after its chunks the
-    last lesson goes on with fresh ones.
+    """The whole recipe. A chunk has `chunk` examples; longer ones than `max_tokens` are left out; after the last chunk
+    those of the last lesson come again, shuffled anew.
     """
 
     seed: int
@@ -85,6 +86,12 @@ class Ladder(_Strict):
                 return lesson
             chunk -= lesson.chunks
         return self.lessons[-1]
+
+    def drawn(self, chunk: int) -> int:
+        """Which drawn chunk the stream's chunk `chunk` is: its own, or one of the last lesson's come again."""
+        last = self.lessons[-1].chunks
+        first = sum(lesson.chunks for lesson in self.lessons) - last
+        return chunk if chunk < first else first + (chunk - first) % last
 
     def shortened(self, share: float) -> Ladder:
         """The same recipe with a share of every rung's steps."""

@@ -2,7 +2,8 @@
 
 A mini answer such as `The red bar is 4, so the answer is B` has two parts. `look`, `count` and `read_bars` practise the
 first, `find_options` the second (the letter of an option's text). Every token that is learned follows from what stands
-before it: a drill that also learns tokens nobody can know (which object comes next) does not get off the ground.
+before it: a drill that also learns tokens nobody can know (which object comes next) does not get off the ground. For
+the same reason a bare question is answered as MM-Vet's rows answer it, word for word and with the full stop.
 """
 
 from __future__ import annotations
@@ -13,19 +14,26 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.api import Image
+from tasks.mini.build import conclusion
 from tasks.mini.scenes import posters
-from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, png, stamp
-from tasks.mini.scenes.charts import NUMBERS, bars
+from tasks.mini.scenes.canvas import CELL, COLORS, SHAPES, SIDE, Pixels, blank, box, png, stamp
+from tasks.mini.scenes.charts import NUMBERS, bars, table
 from tasks.mini.scenes.words import ANSWER, WORDS, Text, Word, thing
 from trainers.zoo.tokenizer import ASSISTANT, END, IMAGE, USER
 
 Rng = np.random.Generator
-#: A question and the sentence that answers it.
-Fact = tuple[Text, Text]
 _GRID = SIDE // CELL
 _LETTERS = "ABCDEFGHIJ"
 _CHINESE = 0.25
 _FACTS, _CELLS = 4, 6
+
+
+class Fact(NamedTuple):
+    """A question, what is seen, and the answer."""
+
+    question: Text
+    because: Text
+    answer: Word
 
 
 class Drill(NamedTuple):
@@ -51,11 +59,14 @@ def _tell(rng: Rng, pixels: Pixels, facts: Sequence[Fact]) -> Drill:
     """Some of the facts in random order."""
     chinese = bool(rng.random() < _CHINESE)
     chosen = [facts[i] for i in rng.permutation(len(facts))[:_FACTS]]
-    return talk([pixels], [(question.say(chinese), answer.say(chinese)) for question, answer in chosen])
+    stop = "" if chinese else "."
+    said = [(fact.question.say(chinese), conclusion(fact.because, fact.answer, chinese) + stop) for fact in chosen]
+    return talk([pixels], said)
 
 
-def _fact(question: str, asked: tuple[Word, ...], answer: str, words: tuple[Word, ...]) -> Fact:
-    return Text(question, asked), Text(answer, words)
+def _fact(question: str, asked: tuple[Word, ...], form: str, words: tuple[Word, ...], at: int = -1) -> Fact:
+    """`at`: which of the words is the answer."""
+    return Fact(Text(question, asked), Text(form, words), words[at])
 
 
 def _quarter(row: int, column: int) -> str:
@@ -83,10 +94,10 @@ def _side(a: tuple[int, int], b: tuple[int, int]) -> str:
 
 
 def _pairs(pixels: Pixels, pairs: Sequence[tuple[str, str]], chinese: bool) -> Drill:
-    """One word is given, another is learned: `red` -> `circle`."""
+    """One word is given, another is learned: `red` -> `circle`. The first pair, given whole, says which way."""
     said = [(WORDS[a], WORDS.get(b, b)) if chinese else (a, f" {b}") for a, b in pairs]
-    turns = [["\n" + given, learned] for given, learned in said]
-    turns[0][0] = f"{USER}{IMAGE}{ASSISTANT}{said[0][0]}"
+    turns = [["\n" + given, learned] for given, learned in said[1:]]
+    turns[0][0] = f"{USER}{IMAGE}{ASSISTANT}{''.join(said[0])}{turns[0][0]}"
     turns[-1][1] += END
     return Drill((Image.from_bytes(png(pixels)),), tuple((given, learned) for given, learned in turns))
 
@@ -101,6 +112,26 @@ def match(rng: Rng) -> Drill:
     return _pairs(pixels, list(zip(first, second, strict=True)), bool(rng.random() < _CHINESE))
 
 
+def match_marks(rng: Rng) -> Drill:
+    """Six coloured boxes with a white or black mark each, as in diagrams and on pages: colour, mark and place."""
+    shapes, colors, cells = _pick(rng, SHAPES, 6), _pick(rng, COLORS, 6), _cells(rng, 6)
+    pixels, ink = blank(), _pick(rng, ("white", "black"), 1)[0]
+    for shape, color, (row, column) in zip(shapes, colors, cells, strict=True):
+        box(pixels, color, column * CELL, row * CELL, CELL, CELL)
+        stamp(pixels, shape, ink, column * CELL + 1, row * CELL + 1, CELL - 2)
+    places = [_quarter(*cell) for cell in cells]
+    ways = ((colors, shapes), (shapes, colors), (shapes, places))
+    first, second = ways[int(rng.integers(len(ways)))]
+    return _pairs(pixels, list(zip(first, second, strict=True)), bool(rng.random() < _CHINESE))
+
+
+def match_table(rng: Rng) -> Drill:
+    """A table with coloured heads: a row's and a column's colour, and the shape of their cell."""
+    rows, columns, shapes = _pick(rng, COLORS, 3), _pick(rng, COLORS, 3), [_pick(rng, SHAPES, 1)[0] for _ in range(9)]
+    named = [(f"{rows[at // 3]} {columns[at % 3]}", shapes[at]) for at in range(9)]
+    return _pairs(table(rows, columns, shapes), [named[i] for i in rng.permutation(9)[:6]], False)
+
+
 def match_bars(rng: Rng) -> Drill:
     """Four bars: colour and value."""
     values = tuple(int(v) for v in rng.choice(NUMBERS, 4))
@@ -113,7 +144,7 @@ def look(rng: Rng) -> Drill:
     """Three to six objects that differ in colour and shape: what, where, and beside what."""
     number = int(rng.integers(3, 7))
     shapes, colors, cells = _pick(rng, SHAPES, number), _pick(rng, COLORS, number), _cells(rng, number)
-    facts = [_fact("How many {} are there?", ("objects",), "There are {} {}", (number, "objects"))]
+    facts = [_fact("How many {} are there?", ("objects",), "There are {} {}", (number, "objects"), 0)]
     for i in range(number):
         shape, color, place = shapes[i], colors[i], _quarter(*cells[i])
         facts.append(_fact("What shape is the {} object?", (color,), "The {} object is a {}", (color, shape)))
@@ -124,7 +155,7 @@ def look(rng: Rng) -> Drill:
             if side:
                 pair = (shape, shapes[j])
                 words = (shape, side, shapes[j])
-                facts.append(_fact("Where is the {} relative to the {}?", pair, "The {} is {} the {}", words))
+                facts.append(_fact("Where is the {} relative to the {}?", pair, "The {} is {} the {}", words, 1))
             if side in ("left of", "right of") and abs(cells[i][1] - cells[j][1]) == 1:
                 told = (colors[j], shapes[j], side, shape)
                 answer = "The {} object is a {} and {} it is a {}"
@@ -140,7 +171,7 @@ def count(rng: Rng) -> Drill:
     counts = [(sum(kind[0] == shape for kind in kinds), Text("{}s", (shape,))) for shape in shapes]
     counts += [(sum(kind[1] == color for kind in kinds), Text("{} objects", (color,))) for color in colors]
     counts += [(kinds.count((shape, color)), Text("{} {}s", (color, shape))) for shape in shapes for color in colors]
-    facts = [_fact("How many {} are there?", (what,), "There are {} {}", (n, what)) for n, what in counts if n]
+    facts = [_fact("How many {} are there?", (what,), "There are {} {}", (n, what), 0) for n, what in counts if n]
     return _tell(rng, _scene(kinds, _cells(rng, number)), facts)
 
 
@@ -225,4 +256,16 @@ def find_cells(rng: Rng) -> Drill:
     return Drill((Image.from_bytes(png(pixels)),), tuple((given, learned) for given, learned in turns))
 
 
-KINDS = (find_options, name_option, find_cells, grid, match, match_bars, look, count, read_bars)
+KINDS = (
+    find_options,
+    name_option,
+    find_cells,
+    grid,
+    match,
+    match_marks,
+    match_table,
+    match_bars,
+    look,
+    count,
+    read_bars,
+)

@@ -33,7 +33,7 @@ def explained(number: int, seed: int) -> Iterator[Drill]:
     rng = np.random.default_rng([seed, 0xE719])
     for i in range(number):
         item = draw(skills()[i % len(skills())], "train", rng)
-        yield talk(item.images, [(item.question.say(), sentence(item))])
+        yield talk(item.images, [(item.question.say(), f"{sentence(item)}.")])
 
 
 def rows(number: int, seed: int) -> Iterator[Question]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Scale of the first queries and keys; strength and number of rotary pairs of the head that looks back.
 _SHARPER, _PULL, _FAST = 1.5, 6.0, 4
+#: Scale of the first values and outputs (their product is its square).
+_COPY = 0.5
 
 
 def build_processor(tokenizer: Any, ladder: Ladder) -> Any:
@@ -79,13 +81,27 @@ def _attend_to_alike(attention: Any) -> None:
     attention.k_proj.weight.copy_(attention.q_proj.weight)
 
 
-def _attend_to_previous(language_model: Any) -> None:
-    """The first head of the first layer looks one token back: its biases differ by one turn of the rotary positions."""
+def _copy_what_is_seen(attention: Any, init: Any) -> None:
+    """What a head reads it also writes: its output is its value turned back, so that words are copied from the start.
+
+    Measured (docs/ladder.md): letters are found in 1,750 steps instead of 2,500.
+    """
+    init.orthogonal_(attention.v_proj.weight).mul_(_COPY)
+    attention.o_proj.weight.copy_(attention.v_proj.weight.mT)
+
+
+def _attend_to_previous(language_model: Any, copy: float) -> None:
+    """The first head of the first layer looks one token back: its biases differ by one turn of the rotary positions.
+
+    What it copies has the scale `copy`: at 1, 48 numbers a token find letters in 900 steps, at 0.5 in 1,900.
+    """
     import torch
 
     attention = language_model.layers[0].self_attn
     width = attention.head_dim
     turn = language_model.rotary_emb.inv_freq[:_FAST]
+    attention.v_proj.weight[:width] *= copy / _COPY
+    attention.o_proj.weight[:, :width] *= copy / _COPY
     for projection, back in ((attention.q_proj, 1.0), (attention.k_proj, 0.0)):
         projection.weight[:width].zero_()
         projection.bias[:width].zero_()
@@ -106,6 +122,7 @@ def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Mod
         position.normal_(0, size.init_std)
         for layer in model.model.language_model.layers:
             _attend_to_alike(layer.self_attn)
-        _attend_to_previous(model.model.language_model)
+            _copy_what_is_seen(layer.self_attn, torch.nn.init)
+        _attend_to_previous(model.model.language_model, size.copy_back)
     built: nn.Module = model
     return built

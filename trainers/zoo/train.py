@@ -45,7 +45,7 @@ def batches(
 ) -> Iterator[Batch]:
     """An endless, seeded stream of batches of about `batch_tokens` tokens, from `place` on.
 
-    `examples(chunk)` draws the chunk's examples; every chunk is seen once, so that no picture is learned by heart.
+    `examples(chunk)` are the examples of the stream's chunk; each is shuffled by a seed of its own.
     """
     first = place or Place(0, 0)
     for chunk in range(first.chunk, 2**31):

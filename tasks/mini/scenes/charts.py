@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -247,10 +248,8 @@ def legend_value(rng: Rng) -> Item:
     )
 
 
-def table_cell(rng: Rng) -> Item:
-    """A table with coloured row and column heads: read the shape of one cell."""
-    rows, columns = some(rng, COLORS, 3), some(rng, COLORS, 3)
-    cells = [one(rng, SHAPES) for _ in range(9)]
+def table(rows: Sequence[str], columns: Sequence[str], cells: Sequence[str]) -> Pixels:
+    """A table of 3 x 3 shapes, row by row, with coloured heads."""
     pixels = blank()
     for i in range(3):
         box(pixels, rows[i], 2, (i + 1) * CELL + 2, 12, 12)
@@ -259,9 +258,16 @@ def table_cell(rng: Rng) -> Item:
         frame(pixels, "gray", (i + 1) * CELL, 0, 1, SIDE, 1)
     for at, shape in enumerate(cells):
         stamp(pixels, shape, "black", (at % 3 + 1) * CELL + 1, (at // 3 + 1) * CELL + 1, 14)
+    return pixels
+
+
+def table_cell(rng: Rng) -> Item:
+    """A table with coloured row and column heads: read the shape of one cell."""
+    rows, columns = some(rng, COLORS, 3), some(rng, COLORS, 3)
+    cells = [one(rng, SHAPES) for _ in range(9)]
     at = int(rng.integers(9))
     return Item(
-        (pixels,),
+        (table(rows, columns, cells),),
         Text("What shape is in the {} row and the {} column?", (rows[at // 3], columns[at % 3])),
         cells[at],
         tuple(without(SHAPES, cells[at])),
