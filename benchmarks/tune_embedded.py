@@ -31,7 +31,7 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 # spend all trials on the learning rate; Masters spends as many on the rate and on the weight of its RL term (whose KL
 # keeps the paper's share of it).
 ONE_TERM = [{"optimizer.lr": rate} for rate in RATES]
-MASTERS = [{"optimizer.lr": rate, "policy.weight": weight} for rate in (1e-4, 3e-4) for weight in (1.0, 0.1)]
+MASTERS = [{"optimizer.lr": rate, "policy.weight": weight} for rate in (3e-5, 1e-4) for weight in (1.0, 0.1)]
 GRID = {
     "sft": ONE_TERM, "naive-kd": ONE_TERM, "mask-only": ONE_TERM, "naive-kd-multi": ONE_TERM,
     "mask-only-multi": ONE_TERM, "masters": MASTERS,
