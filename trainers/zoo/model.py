@@ -81,12 +81,14 @@ def _attend_to_alike(attention: Any) -> None:
     attention.k_proj.weight.copy_(attention.q_proj.weight)
 
 
-def _copy_what_is_seen(attention: Any, init: Any) -> None:
+def _copy_what_is_seen(attention: Any) -> None:
     """What a head reads it also writes: its output is its value turned back, so that words are copied from the start.
 
     Measured (docs/ladder.md): letters are found in 1,750 steps instead of 2,500.
     """
-    init.orthogonal_(attention.v_proj.weight).mul_(_COPY)
+    from torch.nn.init import orthogonal_
+
+    orthogonal_(attention.v_proj.weight).mul_(_COPY)
     attention.o_proj.weight.copy_(attention.v_proj.weight.mT)
 
 
@@ -122,7 +124,7 @@ def build_model(size: Size, ladder: Ladder, tokenizer: Any, seed: int) -> nn.Mod
         position.normal_(0, size.init_std)
         for layer in model.model.language_model.layers:
             _attend_to_alike(layer.self_attn)
-            _copy_what_is_seen(layer.self_attn, torch.nn.init)
+            _copy_what_is_seen(layer.self_attn)
         _attend_to_previous(model.model.language_model, size.copy_back)
     built: nn.Module = model
     return built
